@@ -1,0 +1,60 @@
+// The arithmetic a policy may ask of a value: here for one float, in simd/lane.hpp for a register.
+//
+// Every function has one meaning for both. max(a, b) is `a > b ? a : b`, so a NaN in a gives b.
+// round_even needs the default rounding mode; beyond 2^22 it returns x, which clamping must have
+// excluded wherever the difference to an integer matters.
+#ifndef VQ_CORE_LANE_HPP
+#define VQ_CORE_LANE_HPP
+
+#include <bit>
+#include <cstddef>
+#include <cstdint>
+
+#include <vq/core/config.hpp>
+
+namespace vq::inline v1 {
+
+template <class V>
+struct lane;
+
+template <>
+struct lane<float> {
+  static constexpr index_type size = 1;
+
+  static constexpr float select(bool mask, float a, float b) noexcept { return mask ? a : b; }
+  static constexpr float max(float a, float b) noexcept { return a > b ? a : b; }
+  static constexpr float min(float a, float b) noexcept { return a < b ? a : b; }
+  static constexpr float abs(float x) noexcept {
+    return std::bit_cast<float>(std::bit_cast<std::uint32_t>(x) & 0x7fffffffu);
+  }
+
+  // Adding 1.5 * 2^23 leaves no bits below one; subtracting it again leaves the rounded integer.
+  static constexpr float round_even(float x) noexcept {
+    constexpr float magic = 12582912.f;
+    return abs(x) < 4194304.f ? (x + magic) - magic : x;
+  }
+
+  // 2^e for an integer e in [-126, 127].
+  static constexpr float exp2i(float e) noexcept {
+    const auto biased = static_cast<std::uint32_t>(static_cast<std::int32_t>(e) + 127);
+    return std::bit_cast<float>(biased << 23);
+  }
+
+  // table[code] for an integer code in [0, N).
+  template <std::size_t N>
+  static constexpr float lookup(const float (&table)[N], float code) noexcept {
+    return table[static_cast<std::size_t>(code)];
+  }
+
+  // How many of the rising bounds lie strictly below x; a NaN counts none.
+  template <std::size_t N>
+  static constexpr float count_below(const float (&bounds)[N], float x) noexcept {
+    std::int32_t count = 0;
+    for (const float bound : bounds) count += x > bound ? 1 : 0;
+    return static_cast<float>(count);
+  }
+};
+
+}  // namespace vq::inline v1
+
+#endif
