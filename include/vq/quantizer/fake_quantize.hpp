@@ -1,0 +1,89 @@
+// Quantize and dequantize in one step: what the network computes when a tensor is quantized, in
+// floats. And the gradient that training passes through it.
+//
+//   y = decode(encode(x))
+//   dL/dx = dL/dy where the policy does not clamp, 0 where it does   (straight-through estimator,
+//           Bengio et al. 2013, arXiv 1308.3432; PyTorch's fake_quantize_*_cachemask)
+#ifndef VQ_QUANTIZER_FAKE_QUANTIZE_HPP
+#define VQ_QUANTIZER_FAKE_QUANTIZE_HPP
+
+#include <span>
+
+#include <vq/core/execution.hpp>
+#include <vq/core/status.hpp>
+#include <vq/quantizer/quantize.hpp>
+
+namespace vq::inline v1 {
+
+// `in` and `out` point at the strip's first value and may be the same.
+template <class Policy>
+struct fake_quantize_strip {
+  constexpr void operator()(const Policy& policy, const typename Policy::param_type* params,
+                            strip s, const float* in, float* out) const noexcept {
+    for (index_type run = 0; run < s.count; ++run) {
+      const auto param = params[s.param + run];
+      for (index_type k = 0; k < s.length; ++k, ++in, ++out) {
+        *out = policy.decode(policy.encode(*in, param), param);
+      }
+    }
+  }
+};
+
+namespace detail {
+
+// Walks `x` and `out`, views of equal shape, strip by strip: f(strip, in, out).
+template <a_quantizer Q, readable_view V, readable_view W, class F>
+constexpr status transform(const Q& q, const V& x, std::span<const typename Q::param_type> params,
+                           const W& out, F f) noexcept {
+  if (x.size() != out.size()) return status::size_mismatch;
+  const slices cut = q.cut(x.extents());
+  if (static_cast<index_type>(params.size()) < cut.params()) return status::too_few_params;
+  fill_by_chunk(out, [&](index_type from, float* to, index_type size) {
+    for_each_chunk(x, from, size, [&](index_type begin, const float* values, index_type count) {
+      cut.for_each_strip(begin, count,
+                         [&](strip s) { f(s, values + (s.begin - begin), to + (s.begin - from)); });
+    });
+  });
+  return status::ok;
+}
+
+}  // namespace detail
+
+template <execution E, a_quantizer Q, readable_view V, readable_view W>
+constexpr status fake_quantize(E, const Q& q, const V& x,
+                               std::span<const typename Q::param_type> params,
+                               const W& out) noexcept {
+  return detail::transform(q, x, params, out, [&](strip s, const float* in, float* to) {
+    kernel<fake_quantize_strip<typename Q::policy_type>, E>{}(q.policy, params.data(), s, in, to);
+  });
+}
+template <a_quantizer Q, readable_view V, readable_view W>
+constexpr status fake_quantize(const Q& q, const V& x,
+                               std::span<const typename Q::param_type> params,
+                               const W& out) noexcept {
+  return fake_quantize(scalar, q, x, params, out);
+}
+
+// Multiplies `gradient` (contiguous, row-major, the shape of x) by the straight-through mask. A
+// policy without in_range clamps nothing, so its gradient passes unchanged.
+template <a_quantizer Q, readable_view V>
+constexpr status straight_through(const Q& q, const V& x,
+                                  std::span<const typename Q::param_type> params,
+                                  std::span<float> gradient) noexcept {
+  using policy_type = typename Q::policy_type;
+  if (static_cast<index_type>(gradient.size()) != x.size()) return status::size_mismatch;
+  const tensor_view<float, 1> flat{gradient.data(), {x.size()}};
+  return detail::transform(q, x, params, flat, [&](strip s, const float* in, float* to) {
+    if constexpr (requires { policy_type{}.in_range(0.f, typename policy_type::param_type{}); }) {
+      for (index_type i = 0; i < s.count * s.length; ++i) {
+        if (!q.policy.in_range(in[i], params[static_cast<std::size_t>(s.param + i / s.length)])) {
+          to[i] = 0;
+        }
+      }
+    }
+  });
+}
+
+}  // namespace vq::inline v1
+
+#endif

@@ -1,0 +1,129 @@
+// Finds the parameters of a quantizer from the data themselves (min-max).
+//
+//   status s = vq::fit(q, weights, params);                              // vq's convention
+//   status s = vq::fit(q, weights, params, vq::conventions::torch);
+//
+// NaN or infinity in the data is refused with status::not_finite; a run of zeros gets scale 1.
+// Other ways to find a range (percentile, error search, entropy) live in calibrate/.
+#ifndef VQ_QUANTIZER_FIT_HPP
+#define VQ_QUANTIZER_FIT_HPP
+
+#include <bit>
+#include <cstdint>
+#include <limits>
+#include <span>
+#include <type_traits>
+
+#include <vq/core/execution.hpp>
+#include <vq/core/range.hpp>
+#include <vq/core/status.hpp>
+#include <vq/quantizer/quantizer.hpp>
+
+namespace vq::inline v1 {
+
+// What was seen in some values; `finite` is false when a NaN or an infinity was among them.
+struct observed {
+  range seen = empty_range;
+  bool finite = true;
+};
+constexpr observed hull(const observed& a, const observed& b) noexcept {
+  return {hull(a.seen, b.seen), a.finite && b.finite};
+}
+
+// Smallest and largest value.
+struct find_range {
+  constexpr observed operator()(const float* x, index_type count) const noexcept {
+    observed r;
+    for (index_type i = 0; i < count; ++i) {
+      r.seen.lowest = op::min(x[i], r.seen.lowest);
+      r.seen.highest = op::max(x[i], r.seen.highest);
+      r.finite &= op::abs(x[i]) <= std::numeric_limits<float>::max();
+    }
+    return r;
+  }
+};
+
+// Largest magnitude, as the range [-m, m]. The bits of magnitudes order as integers, with infinity
+// and NaN on top, so one integer maximum finds both the range and whether it is finite.
+struct find_absmax {
+  constexpr observed operator()(const float* x, index_type count) const noexcept {
+    std::uint32_t most = 0;
+    for (index_type i = 0; i < count; ++i) {
+      const std::uint32_t bits = std::bit_cast<std::uint32_t>(x[i]) & 0x7fffffffu;
+      most = bits > most ? bits : most;
+    }
+    const auto absmax = std::bit_cast<float>(most);
+    return {{-absmax, absmax}, most < 0x7f800000u};
+  }
+};
+
+template <class Policy>
+using range_operation = std::conditional_t<symmetric_range<Policy>, find_absmax, find_range>;
+
+// Calls f(param, observed) for every parameter of `cut`, in rising order. Short runs that recur in
+// every row (per_channel of the last axis) are gathered for a tile of parameters at a time, so that
+// memory is read in order.
+template <class Operation, execution E, readable_view V, class F>
+constexpr void for_each_observed(E, const slices& cut, const V& x, F f) noexcept {
+  constexpr index_type tile = 64;
+  const bool strided_runs = cut.shared && cut.length < 16;
+  const index_type step = strided_runs ? tile : 1;
+  for (index_type first = 0; first < cut.params(); first += step) {
+    const index_type count = cut.params() - first < step ? cut.params() - first : step;
+    observed seen[tile];
+    const auto look = [&](observed& into, index_type begin, index_type length) {
+      for_each_chunk(x, begin, length, [&](index_type, const float* values, index_type n) {
+        into = hull(into, kernel<Operation, E>{}(values, n));
+      });
+    };
+    if (strided_runs) {
+      for (index_type row = 0; row < cut.rows; ++row) {
+        for (index_type i = 0; i < count; ++i) {
+          look(seen[i], row * cut.row + (first + i) * cut.length, cut.length);
+        }
+      }
+    } else {
+      cut.for_each_run(first, [&](index_type begin, index_type n) { look(seen[0], begin, n); });
+    }
+    for (index_type i = 0; i < count; ++i) f(first + i, seen[i]);
+  }
+}
+
+namespace detail {
+
+template <execution E, a_quantizer Q, readable_view V, class ToParam>
+constexpr status fit(E e, const Q& q, const V& x, std::span<typename Q::param_type> params,
+                     ToParam to_param) noexcept {
+  const slices cut = q.cut(x.extents());
+  if (static_cast<index_type>(params.size()) < cut.params()) return status::too_few_params;
+  bool finite = true;
+  for_each_observed<range_operation<typename Q::policy_type>>(
+      e, cut, x, [&](index_type param, const observed& o) {
+        finite &= o.finite;
+        params[static_cast<std::size_t>(param)] = to_param(o.seen);
+      });
+  return finite ? status::ok : status::not_finite;
+}
+
+}  // namespace detail
+
+template <execution E, a_quantizer Q, readable_view V>
+constexpr status fit(E e, const Q& q, const V& x,
+                     std::span<typename Q::param_type> params) noexcept {
+  return detail::fit(e, q, x, params, [&](range r) { return q.policy.fit(r); });
+}
+template <execution E, a_quantizer Q, readable_view V>
+  requires fits_by_convention<typename Q::policy_type>
+constexpr status fit(E e, const Q& q, const V& x, std::span<typename Q::param_type> params,
+                     const convention& c) noexcept {
+  return detail::fit(e, q, x, params, [&](range r) { return q.policy.fit(r, c); });
+}
+template <a_quantizer Q, readable_view V, class... Convention>
+constexpr status fit(const Q& q, const V& x, std::span<typename Q::param_type> params,
+                     const Convention&... c) noexcept {
+  return fit(scalar, q, x, params, c...);
+}
+
+}  // namespace vq::inline v1
+
+#endif

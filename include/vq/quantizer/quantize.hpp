@@ -1,0 +1,136 @@
+// Tensors to codes and back, with parameters that are given.
+//
+//   status s = vq::quantize(q, x, params, codes);       // any view of floats, half, bfloat16
+//   status s = vq::dequantize(q, codes, params, out);   // into any view that can be written
+//
+// The first argument may be an execution (vq::scalar, vq::simd::native); the codes are the same.
+// Neither looks for NaN (fit does): NaN becomes the lowest code of a uniform policy.
+#ifndef VQ_QUANTIZER_QUANTIZE_HPP
+#define VQ_QUANTIZER_QUANTIZE_HPP
+
+#include <span>
+
+#include <vq/core/execution.hpp>
+#include <vq/core/status.hpp>
+#include <vq/quantizer/quantizer.hpp>
+
+namespace vq::inline v1 {
+
+// The codes of one strip. `in` points at the strip's first value; the code of flat position i goes
+// to position i of `out`, which is the start of all codes.
+template <class Policy, class Layout>
+struct encode_strip {
+  using code_type = typename Policy::code_type;
+  using stored_type = typename Layout::template stored_type<code_type>;
+
+  constexpr void operator()(const Policy& policy, const typename Policy::param_type* params,
+                            strip s, const float* in, stored_type* out) const noexcept {
+    index_type i = s.begin;
+    for (index_type run = 0; run < s.count; ++run) {
+      const auto param = params[s.param + run];
+      for (index_type k = 0; k < s.length; ++k, ++i, ++in) {
+        Layout::store(out, i, static_cast<code_type>(policy.encode(*in, param)));
+      }
+    }
+  }
+};
+
+// The values of one strip; pointers as in encode_strip, with their roles exchanged.
+template <class Policy, class Layout>
+struct decode_strip {
+  using code_type = typename Policy::code_type;
+  using stored_type = typename Layout::template stored_type<code_type>;
+
+  constexpr void operator()(const Policy& policy, const typename Policy::param_type* params,
+                            strip s, const stored_type* in, float* out) const noexcept {
+    index_type i = s.begin;
+    for (index_type run = 0; run < s.count; ++run) {
+      const auto param = params[s.param + run];
+      for (index_type k = 0; k < s.length; ++k, ++i, ++out) {
+        const code_type code = Layout::template load<code_type>(in, i);
+        *out = policy.decode(static_cast<float>(code), param);
+      }
+    }
+  }
+};
+
+template <a_quantizer Q>
+using encode_operation = encode_strip<typename Q::policy_type, typename Q::layout_type>;
+template <a_quantizer Q>
+using decode_operation = decode_strip<typename Q::policy_type, typename Q::layout_type>;
+
+// ok when the spans are as long as required() says.
+template <a_quantizer Q, readable_view V>
+constexpr status check_sizes(const Q& q, const V& x, std::span<const typename Q::param_type> params,
+                             std::span<const typename Q::stored_type> codes) noexcept {
+  const sizes need = q.required(x);
+  if (static_cast<index_type>(params.size()) < need.params) return status::too_few_params;
+  if (static_cast<index_type>(codes.size()) < need.codes) return status::too_few_codes;
+  return status::ok;
+}
+
+template <execution E, a_quantizer Q, readable_view V>
+constexpr status quantize(E, const Q& q, const V& x, std::span<const typename Q::param_type> params,
+                          std::span<typename Q::stored_type> codes) noexcept {
+  if (const status s = check_sizes(q, x, params, codes); s != status::ok) return s;
+  const slices cut = q.cut(x.extents());
+  for_each_chunk(x, 0, x.size(), [&](index_type begin, const float* values, index_type count) {
+    cut.for_each_strip(begin, count, [&](strip s) {
+      kernel<encode_operation<Q>, E>{}(q.policy, params.data(), s, values + (s.begin - begin),
+                                       codes.data());
+    });
+  });
+  return status::ok;
+}
+
+namespace detail {
+
+// Calls f(begin, floats, count) for stack buffers that cover `out`, or for `out` itself where it is
+// contiguous, and stores what f wrote there.
+template <class V, class F>
+constexpr void fill_by_chunk(const V& out, F f) noexcept {
+  if constexpr (float_view<V>) {
+    if (out.is_exhaustive()) {
+      f(index_type{0}, out.data_handle(), out.size());
+      return;
+    }
+  }
+  constexpr index_type chunk = 256;
+  float buffer[chunk] = {};
+  for (index_type begin = 0; begin < out.size(); begin += chunk) {
+    const index_type count = out.size() - begin < chunk ? out.size() - begin : chunk;
+    f(begin, static_cast<float*>(buffer), count);
+    out.write(begin, std::span<const float>(buffer, static_cast<std::size_t>(count)));
+  }
+}
+
+}  // namespace detail
+
+template <execution E, a_quantizer Q, readable_view V>
+constexpr status dequantize(E, const Q& q, std::span<const typename Q::stored_type> codes,
+                            std::span<const typename Q::param_type> params, const V& out) noexcept {
+  if (const status s = check_sizes(q, out, params, codes); s != status::ok) return s;
+  const slices cut = q.cut(out.extents());
+  detail::fill_by_chunk(out, [&](index_type begin, float* values, index_type count) {
+    cut.for_each_strip(begin, count, [&](strip s) {
+      kernel<decode_operation<Q>, E>{}(q.policy, params.data(), s, codes.data(),
+                                       values + (s.begin - begin));
+    });
+  });
+  return status::ok;
+}
+
+template <a_quantizer Q, readable_view V>
+constexpr status quantize(const Q& q, const V& x, std::span<const typename Q::param_type> params,
+                          std::span<typename Q::stored_type> codes) noexcept {
+  return quantize(scalar, q, x, params, codes);
+}
+template <a_quantizer Q, readable_view V>
+constexpr status dequantize(const Q& q, std::span<const typename Q::stored_type> codes,
+                            std::span<const typename Q::param_type> params, const V& out) noexcept {
+  return dequantize(scalar, q, codes, params, out);
+}
+
+}  // namespace vq::inline v1
+
+#endif
