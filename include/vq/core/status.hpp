@@ -23,6 +23,8 @@ enum class [[nodiscard]] status : std::uint8_t{
     not_found,             // a file, tensor or entry does not exist
     io_error,              // the system could not read or write
     bad_format,            // a file does not follow its format
+    type_mismatch,         // values are stored in another type than the one asked for
+    misaligned,            // values do not lie at a multiple of their size: copy them
 };
 
 // One sentence, in English, without a full stop.
@@ -54,6 +56,10 @@ constexpr const char* describe(status s) noexcept {
       return "the system could not read or write the file";
     case status::bad_format:
       return "the file does not follow its format";
+    case status::type_mismatch:
+      return "the values are stored in another type than the one asked for";
+    case status::misaligned:
+      return "the values do not lie at a multiple of their size and must be copied";
   }
   return "unknown status";
 }
