@@ -1,0 +1,32 @@
+# What tests, benchmarks and examples share. Nothing here reaches an installed target.
+if(NOT CMAKE_BUILD_TYPE AND NOT CMAKE_CONFIGURATION_TYPES)
+  set(CMAKE_BUILD_TYPE Release)
+endif()
+set(CMAKE_RUNTIME_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR}/bin)
+set(CMAKE_CXX_EXTENSIONS OFF)
+set(CMAKE_EXPORT_COMPILE_COMMANDS ON)
+
+# vq_developer: warnings, every component that is provided, and where the sources lie.
+add_library(vq_developer INTERFACE)
+target_link_libraries(vq_developer INTERFACE vq)
+foreach(component simd eigen json)
+  if(TARGET vq::${component})
+    target_link_libraries(vq_developer INTERFACE vq::${component})
+  endif()
+endforeach()
+target_compile_definitions(vq_developer INTERFACE VQ_SOURCE_DIR="${PROJECT_SOURCE_DIR}")
+if(CMAKE_CXX_COMPILER_ID MATCHES "GNU|Clang")
+  target_compile_options(vq_developer INTERFACE
+    -Wall -Wextra -Wpedantic -Wconversion -Wsign-conversion -Wshadow
+    $<$<BOOL:${VQ_WARNINGS_AS_ERRORS}>:-Werror>)
+endif()
+
+# vq_native: this machine's CPU, where VQ_NATIVE says so.
+add_library(vq_native INTERFACE)
+if(VQ_NATIVE)
+  include(CheckCXXCompilerFlag)
+  check_cxx_compiler_flag(-march=native VQ_HAS_MARCH_NATIVE)
+  if(VQ_HAS_MARCH_NATIVE)
+    target_compile_options(vq_native INTERFACE -march=native)
+  endif()
+endif()
