@@ -9,6 +9,7 @@
 #define VQ_QUANTIZER_FIT_HPP
 
 #include <bit>
+#include <concepts>
 #include <cstdint>
 #include <limits>
 #include <span>
@@ -118,9 +119,9 @@ constexpr status fit(E e, const Q& q, const V& x, std::span<typename Q::param_ty
                      const convention& c) noexcept {
   return detail::fit(e, q, x, params, [&](range r) { return q.policy.fit(r, c); });
 }
-template <a_quantizer Q, readable_view V, class... Convention>
+template <a_quantizer Q, readable_view V, std::same_as<convention>... C>
 constexpr status fit(const Q& q, const V& x, std::span<typename Q::param_type> params,
-                     const Convention&... c) noexcept {
+                     const C&... c) noexcept {
   return fit(scalar, q, x, params, c...);
 }
 

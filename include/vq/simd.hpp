@@ -1,0 +1,10 @@
+// Wide kernels (needs xsimd): including this header makes `vq::simd::native` an execution that the
+// calls of quant.hpp, nn.hpp and calibrate.hpp accept as their first argument.
+#ifndef VQ_SIMD_HPP
+#define VQ_SIMD_HPP
+
+#include <vq/quant.hpp>
+#include <vq/simd/quantize.hpp>
+#include <vq/simd/range.hpp>
+
+#endif

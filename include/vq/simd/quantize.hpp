@@ -1,0 +1,69 @@
+// quantize, dequantize and fake_quantize on registers: the policy's own text, run wide.
+//
+// A policy that cannot take registers (its encode takes float only) keeps the reference. The tail
+// of a run is a padded register, never scalar code.
+#ifndef VQ_SIMD_QUANTIZE_HPP
+#define VQ_SIMD_QUANTIZE_HPP
+
+#include <vq/quantizer/fake_quantize.hpp>
+#include <vq/quantizer/quantize.hpp>
+#include <vq/simd/codes.hpp>
+
+namespace vq::inline v1 {
+
+template <class Policy, class Layout, class Arch>
+  requires runs_on<Policy, simd::floats<Arch>>
+struct kernel<encode_strip<Policy, Layout>, simd::on<Arch>> {
+  using codes = simd::codes<Arch, Layout, typename Policy::code_type>;
+  using stored_type = typename codes::stored_type;
+
+  [[gnu::flatten]] void operator()(const Policy& policy, const typename Policy::param_type* params,
+                                   strip s, const float* in, stored_type* out) const noexcept {
+    for (index_type run = 0; run < s.count; ++run, in += s.length) {
+      const auto param = params[s.param + run];
+      const index_type begin = s.begin + run * s.length;
+      simd::for_each_register<Arch>(s.length, [&](index_type i, index_type count) {
+        const auto code = policy.encode(simd::load_some<Arch>(in + i, count), param);
+        codes::store(code, out, begin + i, count);
+      });
+    }
+  }
+};
+
+template <class Policy, class Layout, class Arch>
+  requires runs_on<Policy, simd::floats<Arch>>
+struct kernel<decode_strip<Policy, Layout>, simd::on<Arch>> {
+  using codes = simd::codes<Arch, Layout, typename Policy::code_type>;
+  using stored_type = typename codes::stored_type;
+
+  [[gnu::flatten]] void operator()(const Policy& policy, const typename Policy::param_type* params,
+                                   strip s, const stored_type* in, float* out) const noexcept {
+    for (index_type run = 0; run < s.count; ++run, out += s.length) {
+      const auto param = params[s.param + run];
+      const index_type begin = s.begin + run * s.length;
+      simd::for_each_register<Arch>(s.length, [&](index_type i, index_type count) {
+        const auto value = policy.decode(codes::load(in, begin + i, count), param);
+        simd::store_some<Arch>(value, out + i, count);
+      });
+    }
+  }
+};
+
+template <class Policy, class Arch>
+  requires runs_on<Policy, simd::floats<Arch>>
+struct kernel<fake_quantize_strip<Policy>, simd::on<Arch>> {
+  [[gnu::flatten]] void operator()(const Policy& policy, const typename Policy::param_type* params,
+                                   strip s, const float* in, float* out) const noexcept {
+    for (index_type run = 0; run < s.count; ++run, in += s.length, out += s.length) {
+      const auto param = params[s.param + run];
+      simd::for_each_register<Arch>(s.length, [&](index_type i, index_type count) {
+        const auto code = policy.encode(simd::load_some<Arch>(in + i, count), param);
+        simd::store_some<Arch>(policy.decode(code, param), out + i, count);
+      });
+    }
+  }
+};
+
+}  // namespace vq::inline v1
+
+#endif
