@@ -91,10 +91,7 @@ template <> struct dtype_of<double> : dtype_constant<dtype::f64> {};
 // clang-format on
 
 template <class T>
-concept storable = requires {
-  dtype_of<T>::value;
-}
-&&std::is_trivially_copyable_v<T>;
+concept storable = requires { dtype_of<T>::value; } && std::is_trivially_copyable_v<T>;
 
 }  // namespace vq::inline v1
 

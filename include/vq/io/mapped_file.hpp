@@ -19,6 +19,9 @@
 #include <memory>
 #include <new>
 #include <span>
+#include <string>
+#include <string_view>
+#include <system_error>
 #include <utility>
 
 #if defined(__unix__) || defined(__APPLE__)
@@ -132,6 +135,11 @@ inline bool mapped_file::map([[maybe_unused]] const std::filesystem::path& path,
 #else
   return false;
 #endif
+}
+
+// Bytes as characters, for formats that are text.
+inline std::string_view as_text(std::span<const std::byte> bytes) noexcept {
+  return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
 }
 
 }  // namespace vq::inline v1

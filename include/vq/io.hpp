@@ -1,0 +1,17 @@
+// Front door of the file formats: safetensors, and the calibration files that other tools load.
+//
+// Needs nlohmann/json (CMake: vq::json). Everything returns result<T, failure>: a value, or a
+// status with a sentence that names file, tensor and rule. Files are written under a temporary name
+// first.
+#ifndef VQ_IO_HPP
+#define VQ_IO_HPP
+
+#include <vq/io/atomic_file.hpp>
+#include <vq/io/calibration_table.hpp>
+#include <vq/io/dtype.hpp>
+#include <vq/io/failure.hpp>
+#include <vq/io/mapped_file.hpp>
+#include <vq/io/safetensors.hpp>
+#include <vq/io/tensorrt_cache.hpp>
+
+#endif

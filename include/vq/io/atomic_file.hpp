@@ -1,0 +1,158 @@
+// A file that appears under its name completely or not at all.
+//
+//   auto file = vq::atomic_file::create("model.safetensors");
+//   if (!file) return file.error();
+//   file->write(header);
+//   file->write(data);                    // the first error is remembered
+//   auto bytes = file->commit();          // and told here
+//
+// Bytes go to a temporary file in the same folder; commit() flushes them to the disk and renames it
+// over the old file, which a reader (or a mapping) so sees whole until then. Without commit(), and
+// after any error, the temporary is removed. A process that is killed leaves the temporary, never a
+// partial file under the final name.
+#ifndef VQ_IO_ATOMIC_FILE_HPP
+#define VQ_IO_ATOMIC_FILE_HPP
+
+#include <cerrno>
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <cstdio>
+#include <filesystem>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <system_error>
+#include <utility>
+
+#if defined(__unix__) || defined(__APPLE__)
+#include <fcntl.h>
+#include <unistd.h>
+#endif
+
+#include <vq/core/result.hpp>
+#include <vq/io/failure.hpp>
+
+namespace vq::inline v1 {
+
+class atomic_file {
+ public:
+  // Errors: io_error (the folder does not exist or cannot be written).
+  static result<atomic_file, failure> create(std::filesystem::path path) {
+    // Two writers never share a temporary: "x" creates or fails.
+    const auto seed = std::chrono::steady_clock::now().time_since_epoch().count();
+    for (int attempt = 0; attempt < 100; ++attempt) {
+      std::filesystem::path temporary = path;
+      temporary += sentence(".", seed + attempt, ".tmp");
+      errno = 0;
+      if (std::FILE* stream = std::fopen(temporary.string().c_str(), "wbx")) {
+        return atomic_file(std::move(path), std::move(temporary), stream);
+      }
+      if (errno != EEXIST) break;
+    }
+    return failure{status::io_error,
+                   sentence(path.string(), ": cannot be created: ", last_error())};
+  }
+
+  atomic_file(atomic_file&&) noexcept = default;
+  atomic_file& operator=(atomic_file&& other) noexcept {
+    discard();
+    path_ = std::move(other.path_);
+    temporary_ = std::move(other.temporary_);
+    stream_ = std::move(other.stream_);
+    written_ = other.written_;
+    error_ = std::move(other.error_);
+    return *this;
+  }
+  ~atomic_file() { discard(); }
+
+  void write(std::span<const std::byte> bytes) {
+    if (!stream_ || !error_.empty() || bytes.empty()) return;
+    errno = 0;
+    if (std::fwrite(bytes.data(), 1, bytes.size(), stream_.get()) != bytes.size()) remember();
+    written_ += bytes.size();
+  }
+  void write(std::string_view text) { write(std::as_bytes(std::span(text))); }
+
+  // Puts the file under its name; returns its size in bytes. Errors: io_error.
+  result<std::uint64_t, failure> commit() {
+    if (!stream_) return refused("was committed before");
+    errno = 0;
+    if (std::fflush(stream_.get()) != 0) remember();
+    if (error_.empty() && !flush_to_disk()) remember();
+    errno = 0;
+    if (std::fclose(stream_.release()) != 0) remember();
+    if (error_.empty()) {
+      std::error_code error;
+      std::filesystem::rename(temporary_, path_, error);
+      if (error) error_ = error.message();
+    }
+    if (!error_.empty()) {
+      remove_temporary();
+      return refused(error_);
+    }
+    flush_folder();
+    return written_;
+  }
+
+ private:
+  struct closer {
+    void operator()(std::FILE* stream) const noexcept { std::fclose(stream); }
+  };
+
+  atomic_file(std::filesystem::path path, std::filesystem::path temporary, std::FILE* stream)
+      : path_(std::move(path)), temporary_(std::move(temporary)), stream_(stream) {}
+
+  static std::string last_error() {
+    return errno == 0 ? "unknown error" : std::generic_category().message(errno);
+  }
+  void remember() {
+    if (error_.empty()) error_ = last_error();
+  }
+  failure refused(std::string_view why) const {
+    return {status::io_error, sentence(path_.string(), ": not written: ", why)};
+  }
+  void remove_temporary() noexcept {
+    std::error_code ignored;
+    std::filesystem::remove(temporary_, ignored);
+  }
+  void discard() noexcept {
+    if (!stream_) return;
+    stream_.reset();
+    remove_temporary();
+  }
+
+#if defined(__unix__) || defined(__APPLE__)
+  bool flush_to_disk() noexcept { return ::fsync(::fileno(stream_.get())) == 0; }
+  // Makes the new name durable. Some file systems cannot; the file is complete all the same.
+  void flush_folder() noexcept {
+    const std::filesystem::path folder = path_.has_parent_path() ? path_.parent_path() : ".";
+    const int descriptor = ::open(folder.c_str(), O_RDONLY | O_CLOEXEC);
+    if (descriptor < 0) return;
+    static_cast<void>(::fsync(descriptor));
+    ::close(descriptor);
+  }
+#else
+  bool flush_to_disk() noexcept { return true; }
+  void flush_folder() noexcept {}
+#endif
+
+  std::filesystem::path path_, temporary_;
+  std::unique_ptr<std::FILE, closer> stream_;  // null once committed, discarded or moved from
+  std::uint64_t written_ = 0;
+  std::string error_;
+};
+
+// The whole content at once; returns its size in bytes. Errors: io_error.
+inline result<std::uint64_t, failure> write_file(const std::filesystem::path& path,
+                                                 std::string_view content) {
+  auto file = atomic_file::create(path);
+  if (!file) return file.error();
+  file->write(content);
+  return file->commit();
+}
+
+}  // namespace vq::inline v1
+
+#endif
