@@ -1,0 +1,18 @@
+#!/usr/bin/env bash
+# Builds and runs the benchmarks.
+#   bash benchmarks/run.sh [options for Google Benchmark]
+# VQ_PRESET selects another preset of CMakePresets.json than release.
+set -euo pipefail
+root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+source "$root/cmake/packages.sh"
+
+need g++=c++ cmake=cmake ninja-build=ninja libbenchmark-dev=benchmark/ \
+  nlohmann-json3-dev=nlohmann/ libeigen3-dev=eigen3/ libxsimd-dev=xsimd/
+
+preset=${VQ_PRESET:-release}
+(
+  cd "$root"
+  cmake --preset "$preset" -DVQ_BUILD_TESTS=OFF -DVQ_BUILD_BENCHMARKS=ON -DVQ_BUILD_EXAMPLES=OFF
+  cmake --build --preset "$preset" --parallel "$(jobs_for_this_machine)" --target vq_benchmarks
+)
+exec "$root/build/$preset/bin/vq_benchmarks" "$@"
