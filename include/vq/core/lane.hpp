@@ -1,8 +1,7 @@
 // The arithmetic a policy may ask of a value: here for one float, in simd/lane.hpp for a register.
 //
 // Every function has one meaning for both. max(a, b) is `a > b ? a : b`, so a NaN in a gives b.
-// round_even needs the default rounding mode; beyond 2^22 it returns x, which clamping must have
-// excluded wherever the difference to an integer matters.
+// round_even needs the default rounding mode.
 #ifndef VQ_CORE_LANE_HPP
 #define VQ_CORE_LANE_HPP
 
@@ -28,10 +27,11 @@ struct lane<float> {
     return std::bit_cast<float>(std::bit_cast<std::uint32_t>(x) & 0x7fffffffu);
   }
 
-  // Adding 1.5 * 2^23 leaves no bits below one; subtracting it again leaves the rounded integer.
+  // From 2^23 on every float is an integer. Below, adding 2^23 leaves no bits below one, and
+  // subtracting it again leaves the rounded integer; a zero comes out as +0.
   static constexpr float round_even(float x) noexcept {
-    constexpr float magic = 12582912.f;
-    return abs(x) < 4194304.f ? (x + magic) - magic : x;
+    const float magic = x < 0 ? -8388608.f : 8388608.f;
+    return abs(x) < 8388608.f ? (x + magic) - magic : x;
   }
 
   // 2^e for an integer e in [-126, 127].

@@ -41,10 +41,7 @@ struct lane<xsimd::batch<float, Arch>> {
     return xsimd::select(a < b, a, b);
   }
   static V abs(V x) noexcept { return from_bits(to_bits(x) & I(0x7fffffff)); }
-  static V round_even(V x) noexcept {
-    const V magic(12582912.f);
-    return xsimd::select(abs(x) < V(4194304.f), (x + magic) - magic, x);
-  }
+  static V round_even(V x) noexcept { return xsimd::nearbyint(x) + V(0.f); }  // -0 becomes +0
   static V exp2i(V e) noexcept { return from_bits((xsimd::to_int(e) + I(127)) << 23); }
 
   template <std::size_t N>
