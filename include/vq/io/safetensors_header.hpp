@@ -305,8 +305,8 @@ inline std::optional<failure> check_layout(safetensors_header& header, std::uint
     end = tensor.end;
   }
   if (end != data_bytes) {
-    return failure{status::bad_format,
-                   sentence(file, ": ", data_bytes - end, " bytes of data belong to no tensor")};
+    return failure{status::bad_format, sentence(file, ": the data have ", data_bytes,
+                                                " bytes, but the tensors end at ", end)};
   }
   return std::nullopt;
 }

@@ -45,7 +45,7 @@ constexpr int tensorrt_version(int major, int minor, int patch) noexcept {
 struct tensorrt_cache {
   int version = tensorrt_version(8, 6, 1);
   tensorrt_algorithm algorithm = tensorrt_algorithm::entropy_2;
-  std::map<std::string, float> scales;  // of tensors, by the name in the optimized network
+  std::map<std::string, float> scales{};  // of tensors, by the name in the optimized network
 
   void set_absmax(std::string tensor, float absmax) {
     scales.insert_or_assign(std::move(tensor), absmax / 127.f);
