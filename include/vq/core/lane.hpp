@@ -55,6 +55,10 @@ struct lane<float> {
   }
 };
 
+// float, or a register of floats. Integer codes are none: convert them to float first.
+template <class V>
+concept float_lanes = requires { lane<V>::size; };
+
 }  // namespace vq::inline v1
 
 #endif

@@ -118,19 +118,19 @@ struct uniform {
     return fit_affine(r, limits, c);
   }
 
-  template <class V>
+  template <float_lanes V>
   constexpr V encode(V x, param_type p) const noexcept {
     const V steps = op::clamp(Arithmetic::divide(x, p.scale), V(least(p)), V(most(p)));
     return Arithmetic::round(steps) + V(static_cast<float>(p.zero_point));
   }
 
-  template <class V>
+  template <float_lanes V>
   constexpr V decode(V code, param_type p) const noexcept {
     return (code - V(static_cast<float>(p.zero_point))) * V(p.scale);
   }
 
   // False where encode clamps: the mask of the straight-through gradient.
-  template <class V>
+  template <float_lanes V>
   constexpr auto in_range(V x, param_type p) const noexcept {
     const V code = Arithmetic::round(Arithmetic::divide(x, p.scale));
     return op::clamp(code, V(least(p)), V(most(p))) == code;
