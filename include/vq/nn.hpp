@@ -1,0 +1,12 @@
+// Quantized network layers: interface and scalar reference. No heap, no exceptions; the wide
+// kernels come with <vq/simd.hpp>.
+#ifndef VQ_NN_HPP
+#define VQ_NN_HPP
+
+#include <vq/nn/add.hpp>
+#include <vq/nn/conv2d.hpp>
+#include <vq/nn/linear.hpp>
+#include <vq/nn/pool.hpp>
+#include <vq/quant.hpp>
+
+#endif
