@@ -47,7 +47,30 @@ struct histogram {
   bool sound() const {
     return width > 0 && detail::is_observable(seen) && total() > 0 && zeros <= total();
   }
+  // The part of a range where values have been.
+  range clipped(double from, double to) const {
+    return {op::clamp(static_cast<float>(from), seen.lowest, seen.highest),
+            op::clamp(static_cast<float>(to), seen.lowest, seen.highest)};
+  }
 };
+
+// The histogram of the magnitudes, from 0. Bins count by their centres, so nothing is blurred where
+// zero is an edge.
+inline histogram magnitudes(const histogram& h) {
+  const float absmax = h.seen.absmax();
+  const float least = h.seen.lowest > 0 ? h.seen.lowest : -h.seen.highest;
+  histogram folded{0, h.width, {}, {least > 0 ? least : 0.f, absmax}, h.zeros};
+  const auto bin_of = [&](index_type bin) {
+    const double centre = h.edge(bin) + 0.5 * h.width;
+    return static_cast<std::size_t>((centre < 0 ? -centre : centre) / h.width);
+  };
+  if (h.size() == 0) return folded;
+  folded.counts.resize((std::max)(bin_of(0), bin_of(h.size() - 1)) + 1);
+  for (index_type bin = 0; bin < h.size(); ++bin) {
+    folded.counts[bin_of(bin)] += h.counts[static_cast<std::size_t>(bin)];
+  }
+  return folded;
+}
 
 // bins[i] = floor(x[i] * factor); returns how many x are zero. |x * factor| < 2^31, and the product
 // must be exact or below 2^-24: `factor` is a power of two.
