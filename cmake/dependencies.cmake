@@ -2,6 +2,7 @@
 # Nothing is looked for until vq_require asks for it. A parent project that defines the target, or
 # sets FETCHCONTENT_SOURCE_DIR_<PACKAGE>, decides for itself.
 include(FetchContent)
+include(${CMAKE_CURRENT_LIST_DIR}/xsimd.cmake)
 
 # vq_dependency(<name> PACKAGE <package> TARGET <target> VERSION <oldest> DEBIAN <package>
 #   URL <archive> SHA256 <hash> [INCLUDE <folder of the archive>] [OPTIONS <variable=value>...])
@@ -63,6 +64,9 @@ function(vq_require name)
     endif()
   endif()
   if(found)
+    if(name STREQUAL "simd")
+      vq_without_xtl()
+    endif()
     target_link_libraries(${provided} INTERFACE ${arg_TARGET})
     return()
   endif()
@@ -94,5 +98,8 @@ function(vq_require name)
     target_include_directories(${provided} INTERFACE ${${lower}_SOURCE_DIR}/${arg_INCLUDE})
   else()
     target_link_libraries(${provided} INTERFACE ${arg_TARGET})
+    # Its warnings are not ours.
+    target_include_directories(${provided} SYSTEM INTERFACE
+      $<TARGET_PROPERTY:${arg_TARGET},INTERFACE_INCLUDE_DIRECTORIES>)
   endif()
 endfunction()

@@ -32,6 +32,8 @@ if(VQ_NATIVE)
   include(CheckCXXCompilerFlag)
   check_cxx_compiler_flag(-march=native VQ_HAS_MARCH_NATIVE)
   if(VQ_HAS_MARCH_NATIVE)
-    target_compile_options(vq_native INTERFACE -march=native)
+    target_compile_options(vq_native INTERFACE -march=native
+      # GCC's own avx512fintrin.h
+      $<$<CXX_COMPILER_ID:GNU>:-Wno-uninitialized> $<$<CXX_COMPILER_ID:GNU>:-Wno-maybe-uninitialized>)
   endif()
 endif()

@@ -29,5 +29,6 @@ write_basic_package_version_file(${PROJECT_BINARY_DIR}/vqConfigVersion.cmake
 install(FILES
     ${PROJECT_BINARY_DIR}/vqConfig.cmake
     ${PROJECT_BINARY_DIR}/vqConfigVersion.cmake
+    cmake/xsimd.cmake
   DESTINATION ${vq_package_dir} COMPONENT vq)
 install(FILES LICENSE NOTICE DESTINATION ${CMAKE_INSTALL_DOCDIR} COMPONENT vq)

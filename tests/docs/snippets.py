@@ -23,7 +23,7 @@ BLOCK = re.compile(
 
 def region(path, name):
     """The lines between `// [name]` and `// [/name]`, without their common indentation."""
-    text = path.read_text(encoding="ascii")
+    text = path.read_text(encoding="utf-8")
     found = re.search(
         rf"^[ ]*// \[{re.escape(name)}\]\n(.*?)^[ ]*// \[/{re.escape(name)}\]$", text,
         re.DOTALL | re.MULTILINE)
@@ -36,7 +36,7 @@ def main(root, update):
         relative = document.relative_to(root)
         if relative.parts[0] in ("build", ".git"):
             continue
-        text = document.read_text(encoding="ascii")
+        text = document.read_text(encoding="utf-8")
         marks = text.count("<!-- snippet:")
 
         def check(match):
@@ -57,7 +57,7 @@ def main(root, update):
         if marks:
             problems.append(f"{relative}: {marks} snippet comment(s) without a fenced block below")
         if update and updated != text:
-            document.write_text(updated, encoding="ascii")
+            document.write_text(updated, encoding="utf-8")
     for problem in problems:
         print(problem)
     print(f"{count} snippets, {len(problems)} problems")
