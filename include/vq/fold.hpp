@@ -4,6 +4,7 @@
 #ifndef VQ_FOLD_HPP
 #define VQ_FOLD_HPP
 
+#include <vq/fold/audit.hpp>
 #include <vq/fold/batch_norm.hpp>
 
 #endif

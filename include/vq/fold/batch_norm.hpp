@@ -106,6 +106,20 @@ constexpr bool is_dead_channel(const batch_norm& bn, index_type channel,
   return bn.variance[static_cast<std::size_t>(channel)] < variance_below;
 }
 
+// Two facts for the auditor (audit.hpp): k > 0 in every channel, c = 0 in every channel.
+constexpr bool has_positive_scale(const batch_norm& bn) noexcept {
+  for (index_type i = 0; i < bn.channels(); ++i) {
+    if (!(scale_and_shift(bn, i).k > 0)) return false;
+  }
+  return true;
+}
+constexpr bool has_zero_shift(const batch_norm& bn) noexcept {
+  for (index_type i = 0; i < bn.channels(); ++i) {
+    if (scale_and_shift(bn, i).c != 0) return false;
+  }
+  return true;
+}
+
 // The layers before a batch norm: `values_of(channel)` are the weights of an output channel.
 template <int Rank, class ValuesOf>
 constexpr status fold_into_outputs(const tensor_view<float, Rank>& weight, std::span<float> bias,
