@@ -7,8 +7,8 @@ A fenced block is preceded by a comment that names a file and a region of it:
     ...
     ```
 
-The region stands in that file between lines `// [quantize]` and `// [/quantize]`. Its common
-indentation does not count. `snippets.py ROOT` lists the differences and exits with 1 if there are
+The region stands in that file between lines `// [quantize]` and `// [/quantize]`; a remark may
+follow on the first. The common indentation does not count. `snippets.py ROOT` lists the differences and exits with 1 if there are
 any; `snippets.py ROOT --update` writes the regions into the documents instead.
 """
 import pathlib
@@ -25,7 +25,7 @@ def region(path, name):
     """The lines between `// [name]` and `// [/name]`, without their common indentation."""
     text = path.read_text(encoding="utf-8")
     found = re.search(
-        rf"^[ ]*// \[{re.escape(name)}\]\n(.*?)^[ ]*// \[/{re.escape(name)}\]$", text,
+        rf"^[ ]*// \[{re.escape(name)}\](?:  .*?)?\n(.*?)^[ ]*// \[/{re.escape(name)}\]$", text,
         re.DOTALL | re.MULTILINE)
     return textwrap.dedent(found.group(1)) if found else None
 
