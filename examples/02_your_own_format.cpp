@@ -5,6 +5,7 @@
 #include <cstdio>
 #include <vector>
 
+#include <vq/calibrate.hpp>
 #include <vq/simd.hpp>
 #include <vq/tensor.hpp>
 
@@ -38,7 +39,14 @@ int main() {
   for (std::size_t i = 0; i < x.size(); ++i) x[i] = std::sin(float(i)) * float(1 + i / 100);
   const vq::tensor_view<const float, 2> view{x.data(), {10, 100}};
 
-  // fitted to the data per channel, packed, decoded: as any built-in format
+  // calibrated with any estimator, as a built-in format is
+  vq::histogram_observer seen;
+  if (seen.observe(view) != vq::status::ok) return 1;
+  const auto calibrated = vq::estimate_params(pow2_int8{}, seen, vq::mse{});
+  if (!calibrated) return 1;
+  std::printf("whole tensor, least squared error: scale 2^%d\n", int(*calibrated));
+
+  // fitted per channel, packed, decoded, one value at a time and many
   const vq::quantizer<pow2_int8, vq::per_channel<0>> q;
   const auto narrow = vq::quantize(vq::scalar, q, view);
   const auto wide = vq::quantize(vq::simd::native, q, view);

@@ -5,4 +5,4 @@ const char* sentence_of_second_unit();
 const void* address_of_second_unit();
 
 const char* sentence_of_second_unit() { return vq::describe(vq::status::not_finite); }
-const void* address_of_second_unit() { return &vq::version; }
+const void* address_of_second_unit() { return &vq::library_version; }
