@@ -115,7 +115,8 @@ constexpr fixed_multiplier<Rounding> quantize_multiplier(double real) noexcept {
   return {static_cast<std::int32_t>(multiplier), shift};
 }
 
-// acc * m in the rounding of m. What does not fit saturates.
+// acc * m in the rounding of m. What does not fit saturates: with double rounding before the
+// product, so that the result is 2^30 or more (upstream leaves it undefined).
 constexpr std::int32_t rescale(std::int32_t acc, fixed_multiplier<double_rounding> m) noexcept {
   const int left = m.shift > 0 ? m.shift : 0;
   const int right = m.shift > 0 ? 0 : -m.shift;
