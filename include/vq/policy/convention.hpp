@@ -50,6 +50,7 @@ struct convention {
   divisor symmetric_divisor = divisor::highest_code;
   zero_point_rule zero_point = zero_point_rule::even;
   bool single_precision = false;  // float arithmetic throughout, instead of double
+  bool single_span = false;       // highest - lowest is rounded to float first; it may overflow
   bool include_zero = true;       // widen the range to contain 0
   float smallest_scale = std::numeric_limits<float>::min();        // a smaller scale becomes...
   float scale_below_smallest = std::numeric_limits<float>::min();  // ...this
@@ -67,8 +68,10 @@ inline constexpr convention torch{.symmetric_divisor = convention::divisor::half
                                   .scale_below_smallest = 0x1p-23f,
                                   .scale_of_zeros = 0};
 
-// A scale below the smallest normal float becomes 1, with zero point 0. Encodes by division.
+// A scale below the smallest normal float becomes 1, with zero point 0. A range wider than the
+// largest float gets an infinite scale. Encodes by division.
 inline constexpr convention onnx{.symmetric_divisor = convention::divisor::half_span,
+                                 .single_span = true,
                                  .scale_below_smallest = 1,
                                  .scale_of_zeros = 0};
 
@@ -119,19 +122,20 @@ constexpr affine_param fit(range r, const code_limits& codes, const convention& 
     highest = -lowest > highest ? -lowest : highest;
     lowest = -highest;
   }
-  const std::int32_t code_of_zero = codes.symmetric ? codes.zero : clamped(0, codes);
 
   const auto steps = static_cast<Real>(codes.highest - codes.lowest);
-  Real scale = (highest - lowest) / steps;
+  Real span = highest - lowest;
+  if (c.single_span) span = static_cast<float>(highest) - static_cast<float>(lowest);
+  Real scale = span / steps;
   if (codes.symmetric) {
     scale = c.symmetric_divisor == convention::divisor::half_span
-                ? highest / (steps / 2)
+                ? (c.single_span ? span / 2 : highest) / (steps / 2)
                 : highest / static_cast<Real>(codes.highest - codes.zero);
   }
   if (lowest == 0 && highest == 0 && c.scale_of_zeros > 0) {
     scale = c.scale_of_zeros;
   } else if (!(scale >= static_cast<Real>(c.smallest_scale))) {
-    if (c.scale_below_smallest == 1) return {1, code_of_zero};
+    if (c.scale_below_smallest == 1) return {1, clamped(0, codes)};
     scale = c.scale_below_smallest;
   }
   if (codes.symmetric) return {static_cast<float>(scale), codes.zero};
