@@ -11,8 +11,11 @@
 #include <vq/calibrate/moving_average.hpp>
 #include <vq/calibrate/mse.hpp>
 #include <vq/calibrate/observer.hpp>
+#include <vq/calibrate/onnx_histogram.hpp>
+#include <vq/calibrate/onnx_thresholds.hpp>
 #include <vq/calibrate/percentile.hpp>
 #include <vq/calibrate/sliced_observer.hpp>
+#include <vq/calibrate/torch_histogram.hpp>
 #include <vq/calibrate/torch_l2.hpp>
 #include <vq/quant.hpp>
 
