@@ -21,6 +21,7 @@ TEST_CASE("op: round_even is the C library's nearbyint", "[core]") {
   for (int i = -40'000'000; i < 40'000'000; i += 37) {
     const float x = static_cast<float>(i) * 0.25f;
     REQUIRE(op::round_even(x) == std::nearbyint(x));
+    REQUIRE(std::signbit(op::round_even(x)) == std::signbit(std::nearbyint(x)));
   }
 }
 

@@ -28,10 +28,13 @@ struct lane<float> {
   }
 
   // From 2^23 on every float is an integer. Below, adding 2^23 leaves no bits below one, and
-  // subtracting it again leaves the rounded integer; a zero comes out as +0.
+  // subtracting it again leaves the rounded integer. The sign is that of x, also of a zero.
   static constexpr float round_even(float x) noexcept {
-    const float magic = x < 0 ? -8388608.f : 8388608.f;
-    return abs(x) < 8388608.f ? (x + magic) - magic : x;
+    constexpr float magic = 8388608.f;
+    const float magnitude = abs(x);
+    const float rounded = magnitude < magic ? (magnitude + magic) - magic : magnitude;
+    const std::uint32_t sign = std::bit_cast<std::uint32_t>(x) & 0x80000000u;
+    return std::bit_cast<float>(std::bit_cast<std::uint32_t>(rounded) | sign);
   }
 
   // 2^e for an integer e in [-126, 127].

@@ -85,6 +85,34 @@ struct codes {
       Layout::store(out, i + k, static_cast<Code>(narrow[k]));
     }
   }
+
+  // The codes at positions [i, i + 4 * width): four registers become one full one.
+  static void store_four(const V (&code)[4], stored_type* out, index_type i) noexcept {
+#if defined(__AVX512BW__) && defined(__AVX512DQ__) && defined(__AVX512VL__)
+    if constexpr (is_byte && std::derived_from<Arch, avx512>) {
+      const __m512i low = _mm512_packs_epi32(xsimd::to_int(code[0]), xsimd::to_int(code[1]));
+      const __m512i high = _mm512_packs_epi32(xsimd::to_int(code[2]), xsimd::to_int(code[3]));
+      const __m512i mixed =
+          std::is_signed_v<Code> ? _mm512_packs_epi16(low, high) : _mm512_packus_epi16(low, high);
+      const __m512i order = _mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15);
+      _mm512_storeu_si512(out + i, _mm512_permutexvar_epi32(order, mixed));
+      return;
+    }
+#endif
+#if defined(__AVX2__)
+    if constexpr (is_byte && std::is_same_v<Arch, avx2>) {
+      const __m256i low = _mm256_packs_epi32(xsimd::to_int(code[0]), xsimd::to_int(code[1]));
+      const __m256i high = _mm256_packs_epi32(xsimd::to_int(code[2]), xsimd::to_int(code[3]));
+      const __m256i mixed =
+          std::is_signed_v<Code> ? _mm256_packs_epi16(low, high) : _mm256_packus_epi16(low, high);
+      const __m256i order = _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7);
+      _mm256_storeu_si256(reinterpret_cast<__m256i*>(out + i),
+                          _mm256_permutevar8x32_epi32(mixed, order));
+      return;
+    }
+#endif
+    for (int k = 0; k < 4; ++k) store(code[k], out, i + k * width, width);
+  }
 };
 
 // `count` <= width floats; lanes beyond repeat the first, so that they change no reduction.

@@ -41,7 +41,7 @@ struct lane<xsimd::batch<float, Arch>> {
     return xsimd::select(a < b, a, b);
   }
   static V abs(V x) noexcept { return from_bits(to_bits(x) & I(0x7fffffff)); }
-  static V round_even(V x) noexcept { return xsimd::nearbyint(x) + V(0.f); }  // -0 becomes +0
+  static V round_even(V x) noexcept { return xsimd::nearbyint(x); }
   static V exp2i(V e) noexcept { return from_bits((xsimd::to_int(e) + I(127)) << 23); }
 
   template <std::size_t N>

@@ -22,10 +22,20 @@ struct kernel<encode_strip<Policy, Layout>, simd::on<Arch>> {
     for (index_type run = 0; run < s.count; ++run, in += s.length) {
       const auto param = params[s.param + run];
       const index_type begin = s.begin + run * s.length;
-      simd::for_each_register<Arch>(s.length, [&](index_type i, index_type count) {
-        const auto code = policy.encode(simd::load_some<Arch>(in + i, count), param);
-        codes::store(code, out, begin + i, count);
-      });
+      const auto code = [&](index_type i, index_type count) {
+        return policy.encode(simd::load_some<Arch>(in + i, count), param);
+      };
+      constexpr index_type width = codes::width;
+      index_type i = 0;
+      for (; i + 4 * width <= s.length; i += 4 * width) {
+        codes::store_four({code(i, width), code(i + width, width), code(i + 2 * width, width),
+                           code(i + 3 * width, width)},
+                          out, begin + i);
+      }
+      for (; i < s.length; i += width) {
+        const index_type count = s.length - i < width ? s.length - i : width;
+        codes::store(code(i, count), out, begin + i, count);
+      }
     }
   }
 };
