@@ -4,7 +4,11 @@
 #ifndef VQ_FOLD_HPP
 #define VQ_FOLD_HPP
 
+#include <vq/fold/absorb.hpp>
 #include <vq/fold/audit.hpp>
 #include <vq/fold/batch_norm.hpp>
+#include <vq/fold/bias_correction.hpp>
+#include <vq/fold/equalize.hpp>
+#include <vq/fold/expectation.hpp>
 
 #endif

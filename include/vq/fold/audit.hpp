@@ -118,21 +118,23 @@ constexpr index_type count_normalizations(std::span<const layer_node> nodes) noe
   return count;
 }
 
-struct fold_target {
+namespace detail {
+
+struct target {
   fold_reason reason = fold_reason::foldable;
   index_type layer = -1;  // where it is foldable
 };
 
 // What lets a multiply-add per channel change places with a pooling.
-struct fold_terms {
+struct commutes {
   bool positive_scale = false;  // with max pooling
   bool zero_shift = false;      // with zeros that are averaged in
 };
 
 // The layer at node `at`, or before it, whose outputs may be scaled and shifted for the one reader
 // of `at`.
-constexpr fold_target find_layer_before(const layer_graph& graph, index_type at,
-                                        fold_terms terms) noexcept {
+constexpr target find_layer_before(const layer_graph& graph, index_type at,
+                                   commutes with) noexcept {
   for (;;) {
     const layer_node& node = graph[at];
     switch (node.kind) {
@@ -146,14 +148,14 @@ constexpr fold_target find_layer_before(const layer_graph& graph, index_type at,
         break;
       case layer_kind::batch_norm:
         if (node.batch_statistics) return {fold_reason::follows_other};
-        terms.positive_scale = terms.positive_scale && node.positive_scale;
-        terms.zero_shift = terms.zero_shift && node.zero_shift;
+        with.positive_scale = with.positive_scale && node.positive_scale;
+        with.zero_shift = with.zero_shift && node.zero_shift;
         break;
       case layer_kind::average_pool:
-        if (node.zero_padding > 0 && !terms.zero_shift) return {fold_reason::follows_pooling};
+        if (node.zero_padding > 0 && !with.zero_shift) return {fold_reason::follows_pooling};
         break;
       case layer_kind::max_pool:
-        if (!terms.positive_scale) return {fold_reason::follows_pooling};
+        if (!with.positive_scale) return {fold_reason::follows_pooling};
         break;
       case layer_kind::input:
         return {fold_reason::follows_input};
@@ -166,7 +168,7 @@ constexpr fold_target find_layer_before(const layer_graph& graph, index_type at,
       case layer_kind::concat:
         if (graph.is_read_elsewhere(at)) return {fold_reason::follows_concat};
         for (const index_type branch : node.inputs) {
-          const fold_target inside = find_layer_before(graph, branch, terms);
+          const target inside = find_layer_before(graph, branch, with);
           if (inside.reason != fold_reason::foldable) return {fold_reason::follows_concat};
         }
         return {fold_reason::follows_separate_branches};
@@ -183,8 +185,7 @@ constexpr fold_target find_layer_before(const layer_graph& graph, index_type at,
 }
 
 // The layer that alone reads node `at`, directly or behind nodes to look through.
-constexpr fold_target find_layer_after(const layer_graph& graph, index_type at,
-                                       fold_terms terms) noexcept {
+constexpr target find_layer_after(const layer_graph& graph, index_type at, commutes with) noexcept {
   for (;;) {
     const layer_graph::readers next = graph.readers_of(at);
     if (next.count == 0) return {fold_reason::precedes_output};
@@ -195,7 +196,7 @@ constexpr fold_target find_layer_after(const layer_graph& graph, index_type at,
       case layer_kind::convolution:
       case layer_kind::linear:
         if (node.shared_weights) return {fold_reason::shared_weights};
-        if (node.zero_padding > 0 && !terms.zero_shift) {
+        if (node.zero_padding > 0 && !with.zero_shift) {
           return {fold_reason::precedes_zero_padding};
         }
         return {fold_reason::foldable, at};
@@ -204,10 +205,10 @@ constexpr fold_target find_layer_after(const layer_graph& graph, index_type at,
       case layer_kind::identity:
         break;
       case layer_kind::average_pool:
-        if (node.zero_padding > 0 && !terms.zero_shift) return {fold_reason::precedes_pooling};
+        if (node.zero_padding > 0 && !with.zero_shift) return {fold_reason::precedes_pooling};
         break;
       case layer_kind::max_pool:
-        if (!terms.positive_scale) return {fold_reason::precedes_pooling};
+        if (!with.positive_scale) return {fold_reason::precedes_pooling};
         break;
       case layer_kind::relu:
       case layer_kind::relu6:
@@ -225,6 +226,8 @@ constexpr fold_target find_layer_after(const layer_graph& graph, index_type at,
     }
   }
 }
+
+}  // namespace detail
 
 // Writes one verdict for each batch norm (and one sample_statistics for each other normalization),
 // in the order of the nodes, and returns how many. bad_argument: an input that does not lie before
@@ -251,11 +254,11 @@ constexpr result<index_type> audit_batch_norms(std::span<const layer_node> nodes
       verdict.backward = verdict.forward = fold_reason::batch_statistics;
       continue;
     }
-    const fold_terms terms{node.positive_scale, node.zero_shift};
-    const fold_target before = node.inputs.empty()
-                                   ? fold_target{fold_reason::follows_input}
-                                   : find_layer_before(graph, node.inputs[0], terms);
-    const fold_target after = find_layer_after(graph, verdict.node, terms);
+    const detail::commutes with{node.positive_scale, node.zero_shift};
+    const detail::target before = node.inputs.empty()
+                                      ? detail::target{fold_reason::follows_input}
+                                      : detail::find_layer_before(graph, node.inputs[0], with);
+    const detail::target after = detail::find_layer_after(graph, verdict.node, with);
     verdict.backward = before.reason;
     verdict.forward = after.reason;
     if (before.reason == fold_reason::foldable) {

@@ -120,6 +120,8 @@ constexpr bool has_zero_shift(const batch_norm& bn) noexcept {
   return true;
 }
 
+namespace detail {
+
 // The layers before a batch norm: `values_of(channel)` are the weights of an output channel.
 template <int Rank, class ValuesOf>
 constexpr status fold_into_outputs(const tensor_view<float, Rank>& weight, std::span<float> bias,
@@ -140,6 +142,8 @@ constexpr status fold_into_outputs(const tensor_view<float, Rank>& weight, std::
   return status::ok;
 }
 
+}  // namespace detail
+
 // Into the convolution or linear layer before it, whose weight is (O, I/groups, ...); any groups.
 // `bias` has O values: where the layer has none, hand in zeros and keep what they become.
 template <int Rank>
@@ -149,7 +153,7 @@ constexpr status fold_batch_norm(const tensor_view<float, Rank>& weight, std::sp
   const index_type outputs = weight.extent(0);
   if (const status s = check_batch_norm(bn, outputs); s != status::ok) return s;
   if (static_cast<index_type>(bias.size()) != outputs) return status::size_mismatch;
-  return fold_into_outputs(weight, bias, bn, [&](index_type channel) {
+  return detail::fold_into_outputs(weight, bias, bn, [&](index_type channel) {
     return first_axis_channel(weight.extents(), channel);
   });
 }
@@ -166,7 +170,7 @@ constexpr status fold_batch_norm_transposed(const tensor_view<float, Rank>& weig
   if (static_cast<index_type>(bias.size()) != outputs || weight.extent(0) % groups != 0) {
     return status::size_mismatch;
   }
-  return fold_into_outputs(weight, bias, bn, [&](index_type channel) {
+  return detail::fold_into_outputs(weight, bias, bn, [&](index_type channel) {
     return second_axis_channel(weight.extents(), channel, groups);
   });
 }
