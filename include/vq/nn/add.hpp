@@ -1,10 +1,15 @@
 // Residual addition of two tensors of codes, each with its own scale and zero point.
 //
-//   y = clamp(Zy + (((a - Za) * ma + (b - Zb) * mb + 2^(shift - 1)) >> shift), lowest, highest)
+//   y = clamp(Zy + round((a - Za) * a.scale / y.scale + (b - Zb) * b.scale / y.scale))
 //
-// in int32, where ma / 2^shift and mb / 2^shift are a.scale / y.scale and b.scale / y.scale. The
-// larger multiplier has 21 bits, so the sum is off by at most 255 / 2^shift codes before it is
-// rounded (halves up): 2^-12 where no ratio exceeds 2.
+// in integers: a ratio of scales is a multiplier of 30 bits over 2^shift, and the multipliers are
+// kept in two halves of 15 bits,
+//
+//   high = (a - Za) * a_high + (b - Zb) * b_high,  low likewise,  sum = (high * 2^15 + low) / 2^shift
+//
+// so that 16-bit multiply-add instructions (SMLAD, vpmaddwd, smlal) do it and all sums fit an int32.
+// Each multiplier is off by at most 1/2, so the sum by 255 / 2^shift: 2^-21 codes where no ratio
+// exceeds 2. That bound is added before rounding: exact halves are rounded up on all scales.
 //
 // To share the work among threads give each of them a part of the tensors.
 #ifndef VQ_NN_ADD_HPP
@@ -22,13 +27,14 @@
 
 namespace vq::inline v1 {
 
-// y = clamp(zero_point + ((constant + a * a_multiplier + b * b_multiplier) >> shift)): the zero
-// points of a and b and the rounding are in the constant.
 struct add_param {
-  std::int32_t a_multiplier = 0;
-  std::int32_t b_multiplier = 0;
-  std::int32_t constant = 0;
-  std::int32_t shift = 0;
+  std::int32_t a_zero_point = 0;
+  std::int32_t b_zero_point = 0;
+  std::int32_t a_high = 0;
+  std::int32_t a_low = 0;
+  std::int32_t b_high = 0;
+  std::int32_t b_low = 0;
+  std::int32_t shift = 1;  // of high: 2^15 less than that of the multipliers
   std::int32_t zero_point = 0;
   std::int32_t lowest = 0;
   std::int32_t highest = 0;
@@ -43,25 +49,30 @@ constexpr result<add_param> fit_add(affine_param a, affine_param b, affine_param
   const double b_ratio = static_cast<double>(b.scale) / static_cast<double>(y.scale);
   const double most = a_ratio > b_ratio ? a_ratio : b_ratio;
   if (!(a_ratio > 0 && b_ratio > 0 && most < 1e30)) return status::not_finite;
-  if (most >= 256) return status::overflow;
+  if (most >= 4096) return status::overflow;
   for (const affine_param& p : {a, b, y}) {
     if (p.zero_point < -128 || p.zero_point > 255) return status::bad_argument;
   }
 
-  // 2^exponent <= most: the larger multiplier is in [2^20, 2^21], and every sum fits an int32.
+  // 2^exponent <= most: the larger multiplier is in [2^29, 2^30).
   const int exponent = static_cast<int>(std::bit_cast<std::uint64_t>(most) >> 52) - 1023;
-  const int shift = exponent < -10 ? 30 : 20 - exponent;
-  const auto one = static_cast<double>(std::int64_t{1} << shift);
-  add_param p;
-  p.a_multiplier = static_cast<std::int32_t>(affine::round_even(a_ratio * one));
-  p.b_multiplier = static_cast<std::int32_t>(affine::round_even(b_ratio * one));
-  p.constant = (std::int32_t{1} << (shift - 1)) - a.zero_point * p.a_multiplier -
-               b.zero_point * p.b_multiplier;
-  p.shift = shift;
-  p.zero_point = y.zero_point;
-  p.lowest = codes.lowest;
-  p.highest = codes.highest;
-  return p;
+  const int shift = exponent < -15 ? 44 : 29 - exponent;
+  const auto multiplier = [&](double ratio) {
+    const double rounded =
+        affine::round_even(ratio * static_cast<double>(std::int64_t{1} << shift));
+    return static_cast<std::int32_t>(rounded < 0x1p30 ? rounded : 0x1p30 - 1);
+  };
+  const std::int32_t ma = multiplier(a_ratio), mb = multiplier(b_ratio);
+  return add_param{.a_zero_point = a.zero_point,
+                   .b_zero_point = b.zero_point,
+                   .a_high = ma >> 15,
+                   .a_low = ma & 0x7fff,
+                   .b_high = mb >> 15,
+                   .b_low = mb & 0x7fff,
+                   .shift = shift - 15,
+                   .zero_point = y.zero_point,
+                   .lowest = codes.lowest,
+                   .highest = codes.highest};
 }
 
 // `count` neighbouring codes.
@@ -69,9 +80,12 @@ template <byte_code A, byte_code B, byte_code Y>
 struct add_codes {
   constexpr void operator()(const add_param& p, const A* a, const B* b, index_type count,
                             Y* y) const noexcept {
+    const std::int32_t half = std::int32_t{1} << (p.shift - 1);
     for (index_type i = 0; i < count; ++i) {
-      const std::int32_t sum = p.constant + a[i] * p.a_multiplier + b[i] * p.b_multiplier;
-      const std::int32_t code = p.zero_point + (sum >> p.shift);
+      const std::int32_t from_a = a[i] - p.a_zero_point, from_b = b[i] - p.b_zero_point;
+      const std::int32_t high = from_a * p.a_high + from_b * p.b_high;
+      const std::int32_t low = from_a * p.a_low + from_b * p.b_low + 255;
+      const std::int32_t code = p.zero_point + ((high + (low >> 15) + half) >> p.shift);
       y[i] = static_cast<Y>(code < p.lowest ? p.lowest : (code > p.highest ? p.highest : code));
     }
   }
