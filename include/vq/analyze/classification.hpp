@@ -81,7 +81,7 @@ struct paired_outcomes {
   // McNemar's exact test, two-sided: how likely is a difference at least this large if each image
   // that one of them gets right were a toss of a coin? 1 without such images.
   double p_value() const noexcept {
-    const index_type n = only_first + only_second, fewer = std::min(only_first, only_second);
+    const index_type n = only_first + only_second, fewer = (std::min)(only_first, only_second);
     if (2 * fewer >= n) return 1;
     double log_term = -static_cast<double>(n) * std::log(2.0);  // of choose(n, i) / 2^n
     double tail = 0;
@@ -89,7 +89,7 @@ struct paired_outcomes {
       tail += std::exp(log_term);
       log_term += std::log(static_cast<double>(n - i) / static_cast<double>(i + 1));
     }
-    return std::min(1.0, 2 * tail);
+    return (std::min)(1.0, 2 * tail);
   }
 };
 

@@ -32,10 +32,10 @@ class log_distribution {
     if (logits.empty()) return status::no_data;
     double most = -std::numeric_limits<double>::infinity();
     for (const float x : logits) {
-      if (x != x || x > std::numeric_limits<float>::max()) return status::not_finite;
+      if (x != x || x > (std::numeric_limits<float>::max)()) return status::not_finite;
       most = x > most ? x : most;
     }
-    if (most < -std::numeric_limits<float>::max()) return status::no_data;  // all are -infinity
+    if (most < -(std::numeric_limits<float>::max)()) return status::no_data;  // all are -infinity
     compensated_sum total;
     for (const float x : logits) total.add(std::exp(x - most));
     const double log_total = most + std::log(total.value());
@@ -48,7 +48,7 @@ class log_distribution {
   static result<log_distribution> of_counts(std::span<const double> counts) {
     compensated_sum total;
     for (const double count : counts) {
-      if (!(std::abs(count) <= std::numeric_limits<double>::max())) return status::not_finite;
+      if (!(std::abs(count) <= (std::numeric_limits<double>::max)())) return status::not_finite;
       if (count < 0) return status::bad_argument;
       total.add(count);
     }
@@ -83,7 +83,7 @@ inline result<double> kl_divergence(const log_distribution& p, const log_distrib
     const double probability = p.probability(i);
     if (probability > 0) sum.add(probability * (p.log_probability(i) - q.log_probability(i)));
   }
-  return std::max(0.0, sum.value());  // rounding may leave a little less than 0
+  return (std::max)(0.0, sum.value());  // rounding may leave a little less than 0
 }
 
 inline result<double> js_divergence(const log_distribution& p, const log_distribution& q) noexcept {
@@ -94,7 +94,7 @@ inline result<double> js_divergence(const log_distribution& p, const log_distrib
     if (a > 0) sum.add(a * std::log(a / middle) / 2);
     if (b > 0) sum.add(b * std::log(b / middle) / 2);
   }
-  return std::max(0.0, sum.value());
+  return (std::max)(0.0, sum.value());
 }
 
 // Earth mover's distance over histograms, in bins: the sum of the differences of the cumulative

@@ -39,7 +39,7 @@ using calibration_table = std::map<std::string, calibrated_tensor>;
 
 // The rule that an entry breaks, or null.
 inline const char* wrong_calibration(const calibrated_tensor& t) noexcept {
-  constexpr float largest = std::numeric_limits<float>::max();
+  constexpr float largest = (std::numeric_limits<float>::max)();
   if (!(t.observed.lowest >= -largest && t.observed.highest <= largest)) {
     return "lowest and highest must be finite floats";
   }
@@ -119,12 +119,12 @@ inline result<calibration_table, failure> parse_calibration_table(std::string_vi
     // A double beyond float becomes infinite here and is refused below.
     const auto number = [&entry = entry](const char* field) {
       const auto value = entry[field].template get<double>();
-      constexpr double largest = std::numeric_limits<float>::max();
+      constexpr double largest = (std::numeric_limits<float>::max)();
       constexpr float infinity = std::numeric_limits<float>::infinity();
       return value > largest ? infinity : value < -largest ? -infinity : static_cast<float>(value);
     };
     const json zero_point = entry.value("zero_point", json());
-    constexpr auto limit = std::numeric_limits<std::int32_t>::max();
+    constexpr auto limit = (std::numeric_limits<std::int32_t>::max)();
     if (!zero_point.is_number_integer() || zero_point > limit || zero_point < -limit - 1) {
       return refuse_tensor("zero_point must be a 32-bit integer");
     }

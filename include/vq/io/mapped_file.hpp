@@ -40,7 +40,8 @@ enum class file_access { map, read };
 
 struct open_options {
   file_access access = file_access::map;
-  std::uint64_t max_bytes = std::numeric_limits<std::uint64_t>::max();  // a larger file is refused
+  std::uint64_t max_bytes =
+      (std::numeric_limits<std::uint64_t>::max)();  // a larger file is refused
 };
 
 class mapped_file {
@@ -92,7 +93,7 @@ inline result<mapped_file, failure> mapped_file::open(const std::filesystem::pat
   }
   const std::uintmax_t size = std::filesystem::file_size(path, error);
   if (error) return failure{status::io_error, sentence(name, ": ", error.message())};
-  if (size > options.max_bytes || size > std::numeric_limits<std::size_t>::max() / 2) {
+  if (size > options.max_bytes || size > (std::numeric_limits<std::size_t>::max)() / 2) {
     return failure{status::io_error,
                    sentence(name, ": the file has ", size, " bytes, more than allowed")};
   }

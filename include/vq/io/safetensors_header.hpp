@@ -126,9 +126,9 @@ class safetensors_header_builder {
   }
 
   bool number_unsigned(std::uint64_t value) {
-    constexpr auto largest = std::numeric_limits<index_type>::max();
+    constexpr auto largest = (std::numeric_limits<index_type>::max)();
     if (state_ != state::shape && state_ != state::offsets) return misplaced();
-    if (value > static_cast<std::uint64_t>(std::numeric_limits<std::int64_t>::max())) {
+    if (value > static_cast<std::uint64_t>((std::numeric_limits<std::int64_t>::max)())) {
       return wrong_number(std::to_string(value));
     }
     tensor_entry& tensor = header.tensors.back();
@@ -238,7 +238,7 @@ class safetensors_header_builder {
 // each product is checked, so [0, huge] is empty and [huge, 2, 0] is refused.
 inline result<std::uint64_t, std::string> bytes_of_shape(std::span<const index_type> shape,
                                                          dtype type) {
-  constexpr auto largest = static_cast<std::uint64_t>(std::numeric_limits<index_type>::max());
+  constexpr auto largest = static_cast<std::uint64_t>((std::numeric_limits<index_type>::max)());
   std::uint64_t count = 1;
   for (const index_type extent : shape) {
     const auto factor = static_cast<std::uint64_t>(extent);

@@ -55,7 +55,7 @@ struct tensorrt_cache {
 // The rule that a scale breaks, or null.
 inline const char* wrong_tensorrt_scale(float scale) noexcept {
   if (!(scale > 0)) return "the scale must be above zero";
-  if (scale > std::numeric_limits<float>::max()) return "the scale is infinite";
+  if (scale > (std::numeric_limits<float>::max)()) return "the scale is infinite";
   return nullptr;
 }
 
@@ -102,9 +102,9 @@ inline result<tensorrt_cache, failure> parse_tensorrt_cache(std::string_view tex
   std::size_t line_number = 0;
   const auto next_line = [&text, &line_number] {
     ++line_number;
-    const std::size_t end = std::min(text.find('\n'), text.size());
+    const std::size_t end = (std::min)(text.find('\n'), text.size());
     std::string_view line = text.substr(0, end);
-    text.remove_prefix(std::min(end + 1, text.size()));
+    text.remove_prefix((std::min)(end + 1, text.size()));
     if (line.ends_with('\r')) line.remove_suffix(1);
     return line;
   };
