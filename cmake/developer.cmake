@@ -24,6 +24,9 @@ if(CMAKE_CXX_COMPILER_ID MATCHES "GNU|Clang")
   target_compile_options(vq_developer INTERFACE
     -Wall -Wextra -Wpedantic -Wconversion -Wsign-conversion -Wshadow
     $<$<BOOL:${VQ_WARNINGS_AS_ERRORS}>:-Werror>)
+  if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU" AND CMAKE_CXX_COMPILER_VERSION VERSION_LESS 13)
+    target_compile_options(vq_developer INTERFACE -Wno-restrict)  # GCC bug 105651, in std::string
+  endif()
 endif()
 
 # vq_native: this machine's CPU, where VQ_NATIVE says so.

@@ -25,7 +25,7 @@ def region(path, name):
     """The lines between `// [name]` and `// [/name]`, without their common indentation."""
     text = path.read_text(encoding="utf-8")
     found = re.search(
-        rf"^[ ]*// \[{re.escape(name)}\](?:  .*?)?\n(.*?)^[ ]*// \[/{re.escape(name)}\]$", text,
+        rf"^[ ]*// \[{re.escape(name)}\](?:  [^\n]*)?\n(.*?)^[ ]*// \[/{re.escape(name)}\]$", text,
         re.DOTALL | re.MULTILINE)
     return textwrap.dedent(found.group(1)) if found else None
 
