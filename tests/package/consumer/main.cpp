@@ -4,7 +4,7 @@
 
 #include <vq/quant.hpp>
 
-#if __has_include(<vq/io.hpp>) && __has_include(<nlohmann/json.hpp>)
+#ifdef CONSUMER_WITH_json
 #include <vq/io.hpp>
 #endif
 
