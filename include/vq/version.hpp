@@ -17,7 +17,8 @@ struct version_number {
   int patch = 0;
 };
 
-inline constexpr version_number library_version{VQ_VERSION_MAJOR, VQ_VERSION_MINOR, VQ_VERSION_PATCH};
+inline constexpr version_number library_version{VQ_VERSION_MAJOR, VQ_VERSION_MINOR,
+                                                VQ_VERSION_PATCH};
 
 }  // namespace vq::inline v1
 
