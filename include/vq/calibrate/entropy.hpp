@@ -128,24 +128,28 @@ struct entropy {
     if (!(smoothing >= 0)) return status::bad_argument;
     constexpr index_type levels = index_type{1}
                                   << (Policy::bits - (symmetric_range<Policy> ? 1 : 0));
-    return threshold(symmetric_range<Policy> ? magnitudes(h) : from_zero(h), levels, h);
+    return threshold(symmetric_range<Policy> ? magnitudes(h) : h, levels, h.seen);
   }
 
  private:
-  // The same histogram with empty bins added so that it reaches zero.
-  static histogram from_zero(const histogram& h) {
-    histogram wide = h;
+  // Data this many bins away from zero are a thin slice of the range; there is nothing to clip.
+  static constexpr double most_bins = 1 << 20;
+
+  // Adds empty bins so that the histogram reaches zero.
+  static histogram from_zero(histogram h) {
     const auto bins_to_zero = [&](double distance) {
       return distance > 0 ? static_cast<std::size_t>(std::ceil(distance / h.width - 1e-6)) : 0;
     };
     const std::size_t below = bins_to_zero(h.lowest), above = bins_to_zero(-h.edge(h.size()));
-    wide.counts.insert(wide.counts.begin(), below, 0.0);
-    wide.counts.insert(wide.counts.end(), above, 0.0);
-    wide.lowest -= h.width * static_cast<double>(below);
-    return wide;
+    h.counts.insert(h.counts.begin(), below, 0.0);
+    h.counts.insert(h.counts.end(), above, 0.0);
+    h.lowest -= h.width * static_cast<double>(below);
+    return h;
   }
 
-  result<range> threshold(histogram h, index_type levels, const histogram& original) const {
+  result<range> threshold(const histogram& source, index_type levels, range seen) const {
+    if (source.seen.absmax() > most_bins * source.width) return seen;
+    histogram h = from_zero(source);
     const auto zero = static_cast<index_type>(std::llround(-h.lowest / h.width));
     if (zero < h.size()) {
       double& with_zeros = h.counts[static_cast<std::size_t>(zero)];
@@ -165,8 +169,9 @@ struct entropy {
         best = kept;
       }
     }
-    const double limit = static_cast<double>(best) * h.width;
-    return original.clipped(-limit, limit);
+    const auto limit = static_cast<float>(static_cast<double>(best) * h.width);
+    return range{op::clamp(-limit, seen.lowest, seen.highest),
+                 op::clamp(limit, seen.lowest, seen.highest)};
   }
 };
 

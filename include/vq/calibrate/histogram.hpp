@@ -54,26 +54,33 @@ struct histogram {
   }
 };
 
-// The histogram of the magnitudes, from 0. Bins count by their centres, so nothing is blurred where
-// zero is an edge.
+// The histogram of the magnitudes. Where values have both signs it starts at 0, and bins below zero
+// count by their centres: nothing is blurred where zero is an edge.
 inline histogram magnitudes(const histogram& h) {
-  const float absmax = h.seen.absmax();
-  const float least = h.seen.lowest > 0 ? h.seen.lowest : -h.seen.highest;
-  histogram folded{0, h.width, {}, {least > 0 ? least : 0.f, absmax}, h.zeros};
-  const auto bin_of = [&](index_type bin) {
-    const double centre = h.edge(bin) + 0.5 * h.width;
-    return static_cast<std::size_t>((centre < 0 ? -centre : centre) / h.width);
-  };
-  if (h.size() == 0) return folded;
-  folded.counts.resize((std::max)(bin_of(0), bin_of(h.size() - 1)) + 1);
-  for (index_type bin = 0; bin < h.size(); ++bin) {
-    folded.counts[bin_of(bin)] += h.counts[static_cast<std::size_t>(bin)];
+  histogram m{h.lowest, h.width, h.counts, h.seen, h.zeros};
+  if (h.lowest >= 0) return m;
+  const double highest = h.edge(h.size());
+  m.seen = {-h.seen.highest, -h.seen.lowest};
+  if (highest <= 0) {
+    m.lowest = -highest;
+    std::reverse(m.counts.begin(), m.counts.end());
+    return m;
   }
-  return folded;
+  m.lowest = 0;
+  m.seen = {0, h.seen.absmax()};
+  const double largest = -h.lowest > highest ? -h.lowest : highest;
+  m.counts.assign(static_cast<std::size_t>(largest / h.width + 0.5), 0.0);
+  for (index_type bin = 0; bin < h.size(); ++bin) {
+    const double centre = h.edge(bin) + 0.5 * h.width;
+    const auto folded = static_cast<std::size_t>((centre < 0 ? -centre : centre) / h.width);
+    m.counts[folded < m.counts.size() ? folded : m.counts.size() - 1] +=
+        h.counts[static_cast<std::size_t>(bin)];
+  }
+  return m;
 }
 
-// bins[i] = floor(x[i] * factor); returns how many x are zero. |x * factor| < 2^31, and the product
-// must be exact or below 2^-24: `factor` is a power of two.
+// bins[i] = floor(x[i] * factor) for a power of two and |x * factor| < 2^31; returns how many x are
+// zero.
 struct find_bins {
   index_type operator()(const float* x, index_type count, float factor,
                         std::int32_t* bins) const noexcept {
@@ -81,7 +88,10 @@ struct find_bins {
     for (index_type i = 0; i < count; ++i) {
       const float at = x[i] * factor;
       const auto truncated = static_cast<std::int32_t>(at);
-      bins[i] = truncated - (at < static_cast<float>(truncated) ? 1 : 0);
+      // The product may underflow to -0, so the sign is asked of x.
+      const bool rounded_up =
+          (at < static_cast<float>(truncated)) | ((x[i] < 0) & (truncated == 0));
+      bins[i] = truncated - (rounded_up ? 1 : 0);
       zeros += x[i] == 0 ? 1 : 0;
     }
     return zeros;

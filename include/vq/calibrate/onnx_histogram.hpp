@@ -7,7 +7,7 @@
 //
 // Edges are floats, computed as numpy does (linspace and arange in single precision). The number of
 // bins is not bounded by design: 1000 times the first batch's T makes 1000 times the bins. Here it
-// ends at `most_bins` with status::overflow. The result depends on the order of the batches, so
+// ends at `most_bins` with status::overflow, as does a range wider than the largest float. The result depends on the order of the batches, so
 // there is no merge. Use histogram_observer where nothing forces this one.
 // Source: onnxruntime/python/tools/quantization/calibrate.py (1.23).
 #ifndef VQ_CALIBRATE_ONNX_HISTOGRAM_HPP
@@ -42,6 +42,7 @@ class onnx_histogram_observer {
     if (batch.empty()) return status::ok;
     const observed o = observe_range(e, batch);
     if (!o.finite) return status::not_finite;
+    if (!detail::is_finite(2 * o.seen.absmax())) return status::overflow;
     const status widened =
         kind_ == values::real ? widen_both(o.seen.absmax()) : widen_above(magnitudes_of(batch));
     if (widened != status::ok) return widened;

@@ -49,7 +49,9 @@ struct percentile {
   // within `share` of what may be cut off.
   template <class Iterator>
   index_type bins_kept(Iterator begin, Iterator end, double share, double total) const {
-    const double most = share * (100 - percent) / 100 * total;
+    // 100 - 99.9 is not 0.1 exactly: one of 1000 values may go all the same.
+    constexpr double rounding = 1 + 1e-9;
+    const double most = share * (100 - percent) / 100 * total * rounding;
     double cut = 0;
     while (begin != end && cut + *begin <= most) cut += *begin++;
     return static_cast<index_type>(end - begin);

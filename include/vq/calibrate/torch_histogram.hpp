@@ -5,7 +5,7 @@
 // parts, and each part goes to the new bin that holds its middle. So counts become fractional,
 // mass moves by up to a bin with every widening, and the result depends on the order of the
 // batches; there is no merge. Use histogram_observer where nothing forces this one.
-// Single precision throughout, as upstream. Source: torch/ao/quantization/observer.py (2.14).
+// Single precision throughout, as upstream; a range too wide for it gives status::overflow. Source: torch/ao/quantization/observer.py (2.14).
 #ifndef VQ_CALIBRATE_TORCH_HISTOGRAM_HPP
 #define VQ_CALIBRATE_TORCH_HISTOGRAM_HPP
 
@@ -33,9 +33,11 @@ class torch_histogram_observer {
     const observed o = observe_range(e, batch);
     if (!o.finite) return status::not_finite;
     const range wider = hull(seen_, o.seen);
+    const range edges = edges_of(wider);
+    const auto bins = static_cast<float>(counts_.size());
+    if (!detail::is_finite((edges.highest - edges.lowest) * bins)) return status::overflow;
     if (!seen_.empty() && wider != seen_) widen(wider);
     seen_ = wider;
-    const range edges = edges_of(seen_);
     std::vector<float> added(counts_.size());
     for_each_chunk(batch, 0, batch.size(), [&](index_type, const float* x, index_type count) {
       for (index_type i = 0; i < count; ++i) ++added[bin_of(x[i], edges)];
@@ -59,9 +61,11 @@ class torch_histogram_observer {
  private:
   static constexpr index_type parts = 16;
 
-  // torch.histc counts a constant in a range of width 2.
+  // torch.histc counts a constant in a range of width 2 (which a float can tell apart up to 2^20).
   static range edges_of(range r) {
-    return r.lowest == r.highest ? range{r.lowest - 1, r.highest + 1} : r;
+    if (r.lowest != r.highest) return r;
+    const float half = (op::max)(1.f, op::abs(r.lowest) * 0x1p-20f);
+    return {r.lowest - half, r.highest + half};
   }
   std::size_t bin_of(float x, range edges) const {
     const auto bins = static_cast<float>(counts_.size());
