@@ -20,18 +20,28 @@ inline float clamped(float x, vq::range r) {
   return x < r.highest ? x : r.highest;
 }
 
-// Adds the bias to `rows` rows of `channels` values and applies the activation.
-inline void finish_rows(float* values, index_type rows, index_type channels,
-                        const std::vector<float>& bias, vq::range clamp) {
-  for (index_type r = 0; r < rows; ++r, values += channels) {
-    for (index_type c = 0; c < channels; ++c) values[c] = clamped(values[c] + bias[at(c)], clamp);
-  }
-}
+// What happens to the sums of a layer: the bias is added, the activation applied.
+struct layer_end {
+  std::vector<float> bias, highest;  // one per channel
+  float lowest;
 
-// The bias of a layer, zeros where it has none.
-inline std::vector<float> filled_bias(const std::vector<float>& bias, index_type channels) {
-  return bias.empty() ? std::vector<float>(at(channels)) : bias;
-}
+  // Empty `biases` are zero, empty `limits` are clamp.highest for all channels.
+  layer_end(index_type channels, const std::vector<float>& biases, vq::range clamp,
+            const std::vector<float>& limits = {})
+      : bias(biases), highest(limits), lowest(clamp.lowest) {
+    bias.resize(at(channels));
+    highest.resize(at(channels), clamp.highest);
+  }
+
+  void operator()(float* values, index_type rows) const {
+    const std::size_t channels = bias.size();
+    for (index_type r = 0; r < rows; ++r, values += channels) {
+      for (std::size_t c = 0; c < channels; ++c) {
+        values[c] = clamped(values[c] + bias[c], {lowest, highest[c]});
+      }
+    }
+  }
+};
 
 class float_conv2d {
  public:
@@ -41,8 +51,7 @@ class float_conv2d {
         groups_(op.groups),
         depth_(walk_.kernel_height * walk_.kernel_width * op.weight.extent(1)),
         is_product_(depth_ == in[2] && op.stride == 1 && op.padding == 0 && op.groups == 1),
-        bias_(filled_bias(op.bias, out[2])),
-        clamp_(op.clamp) {
+        end_(channels_, op.bias, op.clamp, op.highest) {
     pack(op.weight);
   }
 
@@ -62,7 +71,7 @@ class float_conv2d {
         to.middleCols(g * each, each).noalias() =
             Eigen::Map<const matrix>(windows, rows, depth_) * weights_[at(g)];
       }
-      finish_rows(to.data(), rows, channels_, bias_, clamp_);
+      end_(to.data(), rows);
     }
   }
 
@@ -111,8 +120,7 @@ class float_conv2d {
   index_type channels_, groups_, depth_;
   bool is_product_;              // a 1x1 window without stride: the image is the matrix
   std::vector<matrix> weights_;  // one per group
-  std::vector<float> bias_;
-  vq::range clamp_;
+  layer_end end_;
 };
 
 }  // namespace engine

@@ -15,8 +15,7 @@ class float_depthwise_conv2d {
       : walk_(op, in, out),
         channels_(out[2]),
         taps_(op.weight.values.size()),
-        bias_(filled_bias(op.bias, out[2])),
-        clamp_(op.clamp) {
+        end_(channels_, op.bias, op.clamp, op.highest) {
     const index_type area = walk_.kernel_height * walk_.kernel_width;
     for (index_type c = 0; c < channels_; ++c) {
       for (index_type k = 0; k < area; ++k) {
@@ -32,7 +31,7 @@ class float_depthwise_conv2d {
       for (; c + 48 <= channels_; c += 48) sum_taps<48>(in, w, c, out);
       for (; c + 16 <= channels_; c += 16) sum_taps<16>(in, w, c, out);
       for (; c < channels_; ++c) sum_taps<1>(in, w, c, out);
-      finish_rows(out, 1, channels_, bias_, clamp_);
+      end_(out, 1);
     }
   }
 
@@ -56,8 +55,7 @@ class float_depthwise_conv2d {
   window_walk walk_;
   index_type channels_;
   std::vector<float> taps_;  // (tap, channel)
-  std::vector<float> bias_;
-  vq::range clamp_;
+  layer_end end_;
 };
 
 }  // namespace engine

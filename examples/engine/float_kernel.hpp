@@ -43,11 +43,11 @@ inline float_kernel prepare(const linear& op, std::span<const shape_type>, const
   const matrix weight =
       Eigen::Map<const matrix>(op.weight.values.data(), outputs, inputs).transpose();
   const index_type rows = volume(out) / outputs;
-  return {[weight, rows, bias = filled_bias(op.bias, outputs), clamp = op.clamp](
+  return {[weight, rows, end = layer_end(outputs, op.bias, op.clamp)](
               std::span<const float* const> from, float* to, float*) {
     Eigen::Map<matrix>(to, rows, weight.cols()).noalias() =
         Eigen::Map<const matrix>(from[0], rows, weight.rows()) * weight;
-    finish_rows(to, rows, weight.cols(), bias, clamp);
+    end(to, rows);
   }};
 }
 

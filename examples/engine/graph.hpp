@@ -55,8 +55,11 @@ struct graph {
     return readers;
   }
 
-  // Values that are learned: elements of weights, biases and batch norm parameters.
-  index_type parameters() const;
+  index_type parameters() const {
+    index_type count = 0;
+    for (const node& n : nodes) count += engine::parameters(n.op);
+    return count;
+  }
 };
 
 // Appends a node and computes its shape; its number, or a sentence that names it and the rule.
@@ -91,20 +94,6 @@ graph without(const graph& g, Removed removed) {
     rest.nodes.push_back(std::move(kept));
   }
   return rest;
-}
-
-inline index_type graph::parameters() const {
-  std::size_t count = 0;
-  for (const node& n : nodes) {
-    if (const auto* conv = std::get_if<conv2d>(&n.op)) {
-      count += conv->weight.values.size() + conv->bias.size();
-    } else if (const auto* fc = std::get_if<linear>(&n.op)) {
-      count += fc->weight.values.size() + fc->bias.size();
-    } else if (const auto* norm = std::get_if<batch_norm>(&n.op)) {
-      count += 4 * norm->mean.size();
-    }
-  }
-  return static_cast<index_type>(count);
 }
 
 }  // namespace engine

@@ -30,6 +30,7 @@ struct conv2d {
   index_type padding = 0;  // with zeros, on all four sides
   index_type groups = 1;
   vq::range clamp = unclamped;  // an activation that was fused into this layer
+  std::vector<float> highest;   // upper limits of single channels, or empty (equalized ReLU6)
 
   bool depthwise() const { return groups > 1 && weight.extent(1) == 1; }
 };
@@ -62,10 +63,17 @@ struct global_average_pool {};
 using operation =
     std::variant<input, conv2d, linear, batch_norm, activation, add, global_average_pool>;
 
-// How many inputs an operation takes.
-inline std::size_t arity(const operation& op) {
-  if (std::holds_alternative<input>(op)) return 0;
-  return std::holds_alternative<add>(op) ? 2 : 1;
+// How many values it keeps: weights, biases, batch norm parameters and statistics.
+inline index_type parameters(const operation& op) {
+  std::size_t count = 0;
+  if (const auto* conv = std::get_if<conv2d>(&op)) {
+    count = conv->weight.values.size() + conv->bias.size();
+  } else if (const auto* fc = std::get_if<linear>(&op)) {
+    count = fc->weight.values.size() + fc->bias.size();
+  } else if (const auto* norm = std::get_if<batch_norm>(&op)) {
+    count = 4 * norm->mean.size();
+  }
+  return static_cast<index_type>(count);
 }
 
 // The range of an activation that was fused into the operation; null where none can be.
