@@ -22,6 +22,11 @@ template <class V>
 constexpr V min(V a, V b) noexcept {
   return lane<V>::min(a, b);
 }
+// a / b, correctly rounded. Not the operator: on some registers that is an approximation.
+template <class V>
+constexpr V divide(V a, V b) noexcept {
+  return lane<V>::divide(a, b);
+}
 template <class V>
 constexpr V abs(V x) noexcept {
   return lane<V>::abs(x);

@@ -59,7 +59,7 @@ struct reciprocal_product {
 struct exact_division : reciprocal_product {
   template <class V>
   static constexpr V divide(V x, float scale) noexcept {
-    return x / V(scale);
+    return op::divide(x, V(scale));
   }
 };
 // x / scale, halves away from zero: TFLite.

@@ -1,7 +1,7 @@
 // A quantized tensor as a view of floats: read() decodes by chunks, so that metrics, observers and
 // exporters take raw and quantized tensors alike.
 //
-//   vq::quantized_view<Q, 4> w = vq::view_quantized(q, codes, params, {64, 32, 3, 3});
+//   vq::quantized_view<Q, 4> w = vq::view_quantized<4>(q, codes, params, {64, 32, 3, 3});
 //   float x = w(0, 1, 2, 2);        // decodes one code
 //   w.read(0, buffer);              // decodes many
 #ifndef VQ_QUANTIZER_QUANTIZED_VIEW_HPP

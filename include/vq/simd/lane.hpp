@@ -13,6 +13,8 @@
 #include <xsimd/xsimd.hpp>
 #if defined(__AVX512F__)
 #include <immintrin.h>
+#elif defined(__aarch64__)
+#include <arm_neon.h>
 #endif
 
 #include <vq/core/lane.hpp>
@@ -39,6 +41,14 @@ struct lane<xsimd::batch<float, Arch>> {
     if constexpr (size == 16) return _mm512_min_ps(a, b);
 #endif
     return xsimd::select(a < b, a, b);
+  }
+  // xsimd divides by an estimate of the reciprocal on AArch64.
+  static V divide(V a, V b) noexcept {
+#if defined(__aarch64__)
+    return vdivq_f32(a, b);
+#else
+    return a / b;
+#endif
   }
   static V abs(V x) noexcept { return from_bits(to_bits(x) & I(0x7fffffff)); }
   static V round_even(V x) noexcept { return xsimd::nearbyint(x); }
