@@ -4,7 +4,11 @@
 #define VQ_SIMD_HPP
 
 #include <vq/quant.hpp>
+#include <vq/simd/add.hpp>
+#include <vq/simd/depthwise.hpp>
+#include <vq/simd/gemm.hpp>
 #include <vq/simd/quantize.hpp>
 #include <vq/simd/range.hpp>
+#include <vq/simd/requantize.hpp>
 
 #endif

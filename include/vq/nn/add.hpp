@@ -28,6 +28,8 @@
 namespace vq::inline v1 {
 
 struct add_param {
+  static constexpr std::int32_t slack = 255;  // the bound of the error, in units of low
+
   std::int32_t a_zero_point = 0;
   std::int32_t b_zero_point = 0;
   std::int32_t a_high = 0;
@@ -84,7 +86,7 @@ struct add_codes {
     for (index_type i = 0; i < count; ++i) {
       const std::int32_t from_a = a[i] - p.a_zero_point, from_b = b[i] - p.b_zero_point;
       const std::int32_t high = from_a * p.a_high + from_b * p.b_high;
-      const std::int32_t low = from_a * p.a_low + from_b * p.b_low + 255;
+      const std::int32_t low = from_a * p.a_low + from_b * p.b_low + add_param::slack;
       const std::int32_t code = p.zero_point + ((high + (low >> 15) + half) >> p.shift);
       y[i] = static_cast<Y>(code < p.lowest ? p.lowest : (code > p.highest ? p.highest : code));
     }

@@ -130,7 +130,7 @@ static_assert(output_stage<to_codes<std::uint8_t, fixed_multiplier<>>>);
 static_assert(output_stage<to_accumulators>);
 
 // A tile of accumulators and where its results go. Steps are in elements; the channels of the
-// accumulators are neighbours.
+// accumulators are neighbours, and each row can be read up to the next multiple of 16 channels.
 template <class Output>
 struct stage_tile {
   const std::int32_t* acc = nullptr;

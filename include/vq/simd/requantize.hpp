@@ -1,0 +1,110 @@
+// Accumulators to codes or floats on registers: the last step of linear layers and convolutions.
+//
+// Outputs whose channels are neighbours (channels last) run wide; other orders, stages with
+// fixed-point multipliers and stages of one's own keep the reference.
+#ifndef VQ_SIMD_REQUANTIZE_HPP
+#define VQ_SIMD_REQUANTIZE_HPP
+
+#include <cstdint>
+
+#include <vq/quantizer/requantize.hpp>
+#include <vq/simd/codes.hpp>
+
+namespace vq::inline v1 {
+
+template <std::integral Code, class Arch>
+struct kernel<requantize_tile<to_codes<Code, float_multiplier>>, simd::on<Arch>> {
+  using stage_type = to_codes<Code, float_multiplier>;
+  using V = simd::floats<Arch>;
+  using codes = simd::codes<Arch, bytes, Code>;
+  static constexpr index_type width = lane<V>::size;
+
+  [[gnu::flatten]] void operator()(const stage_type& stage,
+                                   const stage_tile<Code>& t) const noexcept {
+    if (t.out_channel_step != 1) {
+      requantize_tile<stage_type>{}(stage, t);
+      return;
+    }
+    index_type c = 0;
+    for (; c + 4 * width <= t.channels; c += 4 * width) {
+      const constants k[4] = {{stage, t.first_channel + c, width},
+                              {stage, t.first_channel + c + width, width},
+                              {stage, t.first_channel + c + 2 * width, width},
+                              {stage, t.first_channel + c + 3 * width, width}};
+      for (index_type row = 0; row < t.rows; ++row) {
+        const std::int32_t* acc = t.acc + row * t.acc_step + c;
+        codes::store_four({code(acc, k[0]), code(acc + width, k[1]), code(acc + 2 * width, k[2]),
+                           code(acc + 3 * width, k[3])},
+                          t.out + row * t.out_step, c);
+      }
+    }
+    for (; c < t.channels; c += width) {
+      const index_type count = t.channels - c < width ? t.channels - c : width;
+      const constants k(stage, t.first_channel + c, count);
+      for (index_type row = 0; row < t.rows; ++row) {
+        codes::store(code(t.acc + row * t.acc_step + c, k), t.out + row * t.out_step, c, count);
+      }
+    }
+  }
+
+ private:
+  // Of the channels of one register.
+  struct constants {
+    V factor, lowest, highest, zero_point;
+
+    VQ_INLINE constants(const stage_type& stage, index_type channel, index_type count) noexcept
+        : factor(stage.multipliers.data->factor),
+          lowest(static_cast<float>(stage.codes.lowest - stage.zero_point)),
+          highest(static_cast<float>(stage.codes.highest - stage.zero_point)),
+          zero_point(static_cast<float>(stage.zero_point)) {
+      if (stage.multipliers.size > 1) {
+        factor = simd::load_some<Arch>(&stage.multipliers.data[channel].factor, count);
+      }
+      if (stage.highest.size > 0) {
+        float most[simd::lanes_of<Arch>] = {};
+        for (index_type i = 0; i < count; ++i) {
+          const index_type from = stage.highest.size == 1 ? 0 : channel + i;
+          most[i] = static_cast<float>(stage.highest.data[from] - stage.zero_point);
+        }
+        highest = op::min(V::load_unaligned(most), highest);
+      }
+    }
+  };
+
+  VQ_INLINE static V code(const std::int32_t* acc, const constants& k) noexcept {
+    const V real = xsimd::to_float(simd::ints<Arch>::load_unaligned(acc)) * k.factor;
+    return op::round_even(op::clamp(real, k.lowest, k.highest)) + k.zero_point;
+  }
+};
+
+template <class Arch>
+struct kernel<requantize_tile<to_float>, simd::on<Arch>> {
+  using V = simd::floats<Arch>;
+
+  [[gnu::flatten]] void operator()(const to_float& stage,
+                                   const stage_tile<float>& t) const noexcept {
+    if (t.out_channel_step != 1) {
+      requantize_tile<to_float>{}(stage, t);
+      return;
+    }
+    simd::for_each_register<Arch>(t.channels, [&](index_type c, index_type count) {
+      const index_type channel = t.first_channel + c;
+      const V scale = stage.scales.size == 1
+                          ? V(stage.scales.data[0])
+                          : simd::load_some<Arch>(stage.scales.data + channel, count);
+      V bias(0.f);
+      if (stage.bias.size == 1) bias = V(stage.bias.data[0]);
+      if (stage.bias.size > 1) bias = simd::load_some<Arch>(stage.bias.data + channel, count);
+      for (index_type row = 0; row < t.rows; ++row) {
+        const std::int32_t* acc = t.acc + row * t.acc_step + c;
+        V x = xsimd::to_float(simd::ints<Arch>::load_unaligned(acc)) * scale;
+        if (stage.bias.size > 0) x = x + bias;
+        simd::store_some<Arch>(x, t.out + row * t.out_step + c, count);
+      }
+    });
+  }
+};
+
+}  // namespace vq::inline v1
+
+#endif
