@@ -106,8 +106,10 @@ inline result<calibration_table, failure> parse_calibration_table(std::string_vi
   if (!tensors.is_object()) return refuse("tensors must be an object");
 
   calibration_table table;
-  for (const auto& [name, entry] : tensors.items()) {
-    const auto refuse_tensor = [&refuse, &name = name](std::string_view rule) {
+  for (const auto& item : tensors.items()) {
+    const std::string& name = item.key();
+    const json& entry = item.value();
+    const auto refuse_tensor = [&](std::string_view rule) {
       return refuse("tensor ", in_quotes(name), ": ", rule);
     };
     if (!entry.is_object()) return refuse_tensor("must be an object");
@@ -117,8 +119,8 @@ inline result<calibration_table, failure> parse_calibration_table(std::string_vi
       }
     }
     // A double beyond float becomes infinite here and is refused below.
-    const auto number = [&entry = entry](const char* field) {
-      const auto value = entry[field].template get<double>();
+    const auto number = [&](const char* field) {
+      const auto value = entry[field].get<double>();
       constexpr double largest = (std::numeric_limits<float>::max)();
       constexpr float infinity = std::numeric_limits<float>::infinity();
       return value > largest ? infinity : value < -largest ? -infinity : static_cast<float>(value);

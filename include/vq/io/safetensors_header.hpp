@@ -20,6 +20,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <tuple>
 #include <utility>
 #include <vector>
 
@@ -290,10 +291,10 @@ inline std::optional<failure> check_layout(safetensors_header& header, std::uint
     }
   }
 
-  std::stable_sort(tensors.begin(), tensors.end(),
-                   [](const tensor_entry& a, const tensor_entry& b) {
-                     return std::pair(a.begin, a.end) < std::pair(b.begin, b.end);
-                   });
+  // Tensors without bytes share their offsets; they keep the order of the reference writer.
+  std::sort(tensors.begin(), tensors.end(), [](const tensor_entry& a, const tensor_entry& b) {
+    return std::tie(a.begin, a.end, b.type, a.name) < std::tie(b.begin, b.end, a.type, b.name);
+  });
   std::uint64_t end = 0;
   for (const tensor_entry& tensor : tensors) {
     if (tensor.begin != end) {

@@ -65,7 +65,7 @@ class safetensors_writer {
   // Errors: bad_argument (a name, a shape or a number of bytes breaks the format), io_error.
   result<std::uint64_t, failure> write(const std::filesystem::path& path) const {
     std::vector<tensor_entry> sorted = tensors_;
-    std::stable_sort(sorted.begin(), sorted.end(), [](const auto& a, const auto& b) {
+    std::sort(sorted.begin(), sorted.end(), [](const auto& a, const auto& b) {
       return std::tie(b.type, a.name) < std::tie(a.type, b.name);
     });
     std::uint64_t end = 0;
