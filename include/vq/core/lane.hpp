@@ -21,8 +21,8 @@ struct lane<float> {
   static constexpr index_type size = 1;
 
   static constexpr float select(bool mask, float a, float b) noexcept { return mask ? a : b; }
-  static constexpr float max(float a, float b) noexcept { return a > b ? a : b; }
-  static constexpr float min(float a, float b) noexcept { return a < b ? a : b; }
+  static constexpr float(max)(float a, float b) noexcept { return a > b ? a : b; }
+  static constexpr float(min)(float a, float b) noexcept { return a < b ? a : b; }
   static constexpr float divide(float a, float b) noexcept { return a / b; }
   static constexpr float abs(float x) noexcept {
     return std::bit_cast<float>(std::bit_cast<std::uint32_t>(x) & 0x7fffffffu);

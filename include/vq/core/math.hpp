@@ -20,8 +20,8 @@ constexpr double abs(double x) noexcept { return x < 0 ? -x : x; }
 // Square root within 1 ulp; NaN below zero. Newton's iteration from an estimate of the exponent.
 constexpr double sqrt(double x) noexcept {
   if (x < 0) return std::numeric_limits<double>::quiet_NaN();
-  if (!(x > 0) || x > std::numeric_limits<double>::max()) return x;
-  if (x < std::numeric_limits<double>::min()) return sqrt(x * 0x1p108) * 0x1p-54;
+  if (!(x > 0) || x > (std::numeric_limits<double>::max)()) return x;
+  if (x < (std::numeric_limits<double>::min)()) return sqrt(x * 0x1p108) * 0x1p-54;
   double root =
       std::bit_cast<double>((std::bit_cast<std::uint64_t>(x) >> 1) + (511ull << 52) + (1ull << 51));
   for (int i = 0; i < 6; ++i) root = 0.5 * (root + x / root);
@@ -56,8 +56,8 @@ constexpr double log(double x) noexcept {
     return x < 0 || x != x ? std::numeric_limits<double>::quiet_NaN()
                            : -std::numeric_limits<double>::infinity();
   }
-  if (x > std::numeric_limits<double>::max()) return x;
-  if (x < std::numeric_limits<double>::min()) return log(x * 0x1p54) - 54 * ln2;
+  if (x > (std::numeric_limits<double>::max)()) return x;
+  if (x < (std::numeric_limits<double>::min)()) return log(x * 0x1p54) - 54 * ln2;
   const auto pattern = std::bit_cast<std::uint64_t>(x);
   int n = static_cast<int>(pattern >> 52) - 1023;
   double m = std::bit_cast<double>((pattern & 0xfffffffffffffu) | (1023ull << 52));

@@ -1,6 +1,7 @@
 // The mathematics of policies. Each call goes through lane<V>, so a register type that a later
 // header defines takes part. Call them qualified, `op::max(a, b)`: an unqualified name may find the
 // register library's own function, which rounds or orders differently.
+// The parentheses around max and min keep macros of these names away.
 #ifndef VQ_CORE_OP_HPP
 #define VQ_CORE_OP_HPP
 
@@ -15,12 +16,12 @@ constexpr V select(M mask, V a, V b) noexcept {
   return lane<V>::select(mask, a, b);
 }
 template <class V>
-constexpr V max(V a, V b) noexcept {
-  return lane<V>::max(a, b);
+constexpr V(max)(V a, V b) noexcept {
+  return (lane<V>::max)(a, b);
 }
 template <class V>
-constexpr V min(V a, V b) noexcept {
-  return lane<V>::min(a, b);
+constexpr V(min)(V a, V b) noexcept {
+  return (lane<V>::min)(a, b);
 }
 // a / b, correctly rounded. Not the operator: on some registers that is an approximation.
 template <class V>
@@ -35,7 +36,7 @@ constexpr V abs(V x) noexcept {
 // min(max(x, lowest), highest): NaN becomes `lowest`.
 template <class V>
 constexpr V clamp(V x, V lowest, V highest) noexcept {
-  return op::min(op::max(x, lowest), highest);
+  return (op::min)((op::max)(x, lowest), highest);
 }
 
 // To the nearest integer, halves to the even one (IEEE 754 roundTiesToEven).

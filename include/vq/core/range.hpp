@@ -13,7 +13,7 @@ struct range {
   float lowest = 0;
   float highest = 0;
 
-  constexpr float absmax() const noexcept { return op::max(op::abs(lowest), op::abs(highest)); }
+  constexpr float absmax() const noexcept { return (op::max)(op::abs(lowest), op::abs(highest)); }
   constexpr bool empty() const noexcept { return !(lowest <= highest); }
   friend constexpr bool operator==(const range&, const range&) noexcept = default;
 };
@@ -23,7 +23,7 @@ inline constexpr range empty_range{std::numeric_limits<float>::infinity(),
 
 // The smallest range that contains both.
 constexpr range hull(range a, range b) noexcept {
-  return {op::min(a.lowest, b.lowest), op::max(a.highest, b.highest)};
+  return {(op::min)(a.lowest, b.lowest), (op::max)(a.highest, b.highest)};
 }
 
 }  // namespace vq::inline v1

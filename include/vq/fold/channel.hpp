@@ -65,7 +65,7 @@ constexpr channel_runs second_axis_channel(const std::array<index_type, Rank>& s
 
 // True where x, rounded to float, is a finite float.
 constexpr bool fits_float(double x) noexcept {
-  return math::abs(x) <= static_cast<double>(std::numeric_limits<float>::max());
+  return math::abs(x) <= static_cast<double>((std::numeric_limits<float>::max)());
 }
 
 // The largest magnitude, 0 for none; infinite when a value is NaN or infinite.
@@ -76,8 +76,8 @@ constexpr float largest_magnitude(const V& weight, const channel_runs& runs) noe
     for_each_chunk(weight, begin, length, [&](index_type, const float* values, index_type count) {
       for (index_type i = 0; i < count; ++i) {
         const float magnitude = op::abs(values[i]);
-        if (magnitude <= std::numeric_limits<float>::max()) {
-          largest = op::max(largest, magnitude);
+        if (magnitude <= (std::numeric_limits<float>::max)()) {
+          largest = (op::max)(largest, magnitude);
         } else {
           largest = std::numeric_limits<float>::infinity();
         }

@@ -52,9 +52,9 @@ struct convention {
   bool single_precision = false;  // float arithmetic throughout, instead of double
   bool single_span = false;       // highest - lowest is rounded to float first; it may overflow
   bool include_zero = true;       // widen the range to contain 0
-  float smallest_scale = std::numeric_limits<float>::min();        // a smaller scale becomes...
-  float scale_below_smallest = std::numeric_limits<float>::min();  // ...this
-  float scale_of_zeros = 1;                                        // when the range is [0, 0]
+  float smallest_scale = (std::numeric_limits<float>::min)();        // a smaller scale becomes...
+  float scale_below_smallest = (std::numeric_limits<float>::min)();  // ...this
+  float scale_of_zeros = 1;                                          // when the range is [0, 0]
 };
 
 namespace conventions {

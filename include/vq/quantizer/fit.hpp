@@ -36,9 +36,9 @@ struct find_range {
   constexpr observed operator()(const float* x, index_type count) const noexcept {
     observed r;
     for (index_type i = 0; i < count; ++i) {
-      r.seen.lowest = op::min(x[i], r.seen.lowest);
-      r.seen.highest = op::max(x[i], r.seen.highest);
-      r.finite &= op::abs(x[i]) <= std::numeric_limits<float>::max();
+      r.seen.lowest = (op::min)(x[i], r.seen.lowest);
+      r.seen.highest = (op::max)(x[i], r.seen.highest);
+      r.finite &= op::abs(x[i]) <= (std::numeric_limits<float>::max)();
     }
     return r;
   }

@@ -30,13 +30,13 @@ struct lane<xsimd::batch<float, Arch>> {
   static V select(xsimd::batch_bool<float, Arch> mask, V a, V b) noexcept {
     return xsimd::select(mask, a, b);
   }
-  static V max(V a, V b) noexcept {
+  static V(max)(V a, V b) noexcept {
 #if defined(__AVX512F__)
     if constexpr (size == 16) return _mm512_max_ps(a, b);
 #endif
     return xsimd::select(a > b, a, b);
   }
-  static V min(V a, V b) noexcept {
+  static V(min)(V a, V b) noexcept {
 #if defined(__AVX512F__)
     if constexpr (size == 16) return _mm512_min_ps(a, b);
 #endif

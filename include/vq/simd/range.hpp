@@ -20,13 +20,13 @@ struct kernel<find_range, simd::on<Arch>> {
 
   [[gnu::flatten]] observed operator()(const float* x, index_type size) const noexcept {
     constexpr float infinity = std::numeric_limits<float>::infinity();
-    const V largest_finite(std::numeric_limits<float>::max());
+    const V largest_finite((std::numeric_limits<float>::max)());
     V low[4] = {V(infinity), V(infinity), V(infinity), V(infinity)};
     V high[4] = {V(-infinity), V(-infinity), V(-infinity), V(-infinity)};
     auto finite = V(0.f) == V(0.f);
     const auto take = [&](int k, V v) {
-      low[k] = lanes::min(v, low[k]);
-      high[k] = lanes::max(v, high[k]);
+      low[k] = (lanes::min)(v, low[k]);
+      high[k] = (lanes::max)(v, high[k]);
       finite = finite & (lanes::abs(v) <= largest_finite);
     };
     index_type i = 0;
@@ -39,10 +39,11 @@ struct kernel<find_range, simd::on<Arch>> {
 
     observed all{empty_range, xsimd::all(finite)};
     float each[simd::lanes_of<Arch>];
-    lanes::min(lanes::min(low[0], low[1]), lanes::min(low[2], low[3])).store_unaligned(each);
-    for (const float f : each) all.seen.lowest = op::min(f, all.seen.lowest);
-    lanes::max(lanes::max(high[0], high[1]), lanes::max(high[2], high[3])).store_unaligned(each);
-    for (const float f : each) all.seen.highest = op::max(f, all.seen.highest);
+    (lanes::min)(lanes::min(low[0], low[1]), (lanes::min)(low[2], low[3])).store_unaligned(each);
+    for (const float f : each) all.seen.lowest = (op::min)(f, all.seen.lowest);
+    (lanes::max)(lanes::max(high[0], high[1]), (lanes::max)(high[2], high[3]))
+        .store_unaligned(each);
+    for (const float f : each) all.seen.highest = (op::max)(f, all.seen.highest);
     return all;
   }
 };
