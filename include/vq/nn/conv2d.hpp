@@ -236,8 +236,8 @@ status conv2d(E, const tensor_view<const X, 4>& x, std::int32_t x_zero_point,
               const Stage& stage,
               const std::type_identity_t<tensor_view<typename Stage::output_type, 4>>& y,
               std::span<std::int32_t> workspace) noexcept {
-  if (!window.valid() || x_zero_point < std::numeric_limits<X>::min() ||
-      x_zero_point > std::numeric_limits<X>::max()) {
+  if (!window.valid() || x_zero_point < (std::numeric_limits<X>::min)() ||
+      x_zero_point > (std::numeric_limits<X>::max)()) {
     return status::bad_argument;
   }
   const size2d out = output_size({x.extent(2), x.extent(3)}, w.kernel, window);

@@ -107,7 +107,7 @@ constexpr status max_pool2d(const tensor_view<const X, 4>& x, size2d size, const
   detail::for_each_window(
       x, {y.extent(2), y.extent(3)}, size, w,
       [&](index_type count) {
-        for (index_type c = 0; c < count; ++c) most[c] = std::numeric_limits<X>::min();
+        for (index_type c = 0; c < count; ++c) most[c] = (std::numeric_limits<X>::min)();
       },
       [&](const X* from, index_type count) {
         const auto take = [&](index_type c, X code) { most[c] = code > most[c] ? code : most[c]; };

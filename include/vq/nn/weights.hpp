@@ -130,7 +130,7 @@ constexpr result<packed_weights> pack_weights(
   p.zero_points = zero_points;
   p.offset = std::is_signed_v<W> ? 0 : 128;
   const std::int32_t widest = p.has_zero_points() ? 255 : 128;
-  if (p.depth() > std::numeric_limits<std::int32_t>::max() / (255 * widest)) {
+  if (p.depth() > (std::numeric_limits<std::int32_t>::max)() / (255 * widest)) {
     return status::overflow;
   }
 

@@ -49,8 +49,8 @@ struct float_multiplier {
 namespace fixed_point {
 
 constexpr std::int32_t saturate(std::int64_t x) noexcept {
-  constexpr std::int64_t lowest = std::numeric_limits<std::int32_t>::min();
-  constexpr std::int64_t highest = std::numeric_limits<std::int32_t>::max();
+  constexpr std::int64_t lowest = (std::numeric_limits<std::int32_t>::min)();
+  constexpr std::int64_t highest = (std::numeric_limits<std::int32_t>::max)();
   return static_cast<std::int32_t>(x < lowest ? lowest : (x > highest ? highest : x));
 }
 
@@ -111,7 +111,7 @@ constexpr fixed_multiplier<Rounding> quantize_multiplier(double real) noexcept {
     ++shift;
   }
   if (!(real > 0) || shift < -31) return {0, 0};
-  if (shift > 30) return {std::numeric_limits<std::int32_t>::max(), 30};
+  if (shift > 30) return {(std::numeric_limits<std::int32_t>::max)(), 30};
   return {static_cast<std::int32_t>(multiplier), shift};
 }
 
@@ -170,7 +170,7 @@ constexpr status find_multipliers(affine_param x, std::span<const affine_param> 
   for (std::size_t i = 0; i < w.size(); ++i) {
     const double real = static_cast<double>(x.scale) * static_cast<double>(w[i].scale) /
                         static_cast<double>(y.scale);
-    if (!(real > 0 && real <= static_cast<double>(std::numeric_limits<float>::max()))) {
+    if (!(real > 0 && real <= static_cast<double>((std::numeric_limits<float>::max)()))) {
       return status::not_finite;
     }
     out[i] = Multiplier::of(x.scale, w[i].scale, y.scale);

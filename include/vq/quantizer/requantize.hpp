@@ -50,8 +50,8 @@ struct channel_values {
 
 // All codes of an integer type.
 template <class Code>
-inline constexpr code_limits all_codes = {std::numeric_limits<Code>::min(),
-                                          std::numeric_limits<Code>::max(), 0, false};
+inline constexpr code_limits all_codes = {(std::numeric_limits<Code>::min)(),
+                                          (std::numeric_limits<Code>::max)(), 0, false};
 
 // The code nearest to a value, halves to even: where an activation cuts.
 constexpr std::int32_t code_of(float value, affine_param p, const code_limits& codes) noexcept {

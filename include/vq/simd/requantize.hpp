@@ -63,10 +63,11 @@ struct kernel<requantize_tile<to_codes<Code, float_multiplier>>, simd::on<Arch>>
       if (stage.highest.size > 0) {
         float most[simd::lanes_of<Arch>] = {};
         for (index_type i = 0; i < count; ++i) {
-          const index_type from = stage.highest.size == 1 ? 0 : channel + i;
-          most[i] = static_cast<float>(stage.highest.data[from] - stage.zero_point);
+          const std::int32_t cut = stage.highest.data[stage.highest.size == 1 ? 0 : channel + i];
+          const std::int32_t last = cut < stage.codes.highest ? cut : stage.codes.highest;
+          most[i] = static_cast<float>(last - stage.zero_point);
         }
-        highest = op::min(V::load_unaligned(most), highest);
+        highest = V::load_unaligned(most);
       }
     }
   };
