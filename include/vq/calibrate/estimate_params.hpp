@@ -1,8 +1,8 @@
 // From what an observer saw to the parameters of a quantizer.
 //
-//   auto p = vq::estimate_params(vq::uniform<8>{}, seen);                           // its own
-//   range auto p = vq::estimate_params(vq::uniform<8>{}, seen, vq::entropy{});            // a
-//   search auto p = vq::estimate_params(policy, seen, vq::mse{}, vq::conventions::torch);
+//   auto p = vq::estimate_params(vq::uniform<8>{}, seen);                  // its own range
+//   auto p = vq::estimate_params(vq::uniform<8>{}, seen, vq::entropy{});   // a search
+//   auto p = vq::estimate_params(policy, seen, vq::mse{}, vq::conventions::torch);
 //
 // `seen` is a histogram, an observer that has one, or (for minmax) any observer.
 #ifndef VQ_CALIBRATE_ESTIMATE_PARAMS_HPP

@@ -1,9 +1,8 @@
 // Which values of a weight belong to one channel, and the few things that folding does to them.
 //
-//   weight                      output channel o                     input channel i
-//   (O, I/g, ...)  forward      W(o, :, ...), one run                W(rows of its group, i %
-//   (I/g), ...) (I, O/g, ...)  transposed   W(rows of its group, o % (O/g), ...) W(i, :, ...), one
-//   run
+//   weight                    output channel o                      input channel i
+//   (O, I/g, ...) forward     W(o, :, ...), one run                 W(rows of its group, i % (I/g), ...)
+//   (I, O/g, ...) transposed  W(rows of its group, o % (O/g), ...)  W(i, :, ...), one run
 //
 // Linear layers are the case without a kernel window, depthwise convolutions the case g = O. All
 // positions are flat ones, so the strides of a view (channels last, say) do not matter.
@@ -21,8 +20,7 @@
 
 namespace vq::inline v1 {
 
-// How a convolution reads its input. Groups 1 is an ordinary one, groups = channels a depthwise
-// one.
+// How a convolution reads its input: groups 1 is an ordinary one, groups = channels depthwise.
 struct convolution_input {
   index_type groups = 1;
   // The most zeros added on any side. Borders that are reflected, repeated or wrapped around count
