@@ -1,7 +1,7 @@
 // Accumulators to codes or floats on registers: the last step of linear layers and convolutions.
 //
-// Outputs whose channels are neighbours (channels last) run wide; other orders, stages with
-// fixed-point multipliers and stages of one's own keep the reference.
+// Channels that are neighbours in the output (channels last) are stored a register at a time, others
+// one by one. Stages with fixed-point multipliers and stages of one's own keep the reference.
 #ifndef VQ_SIMD_REQUANTIZE_HPP
 #define VQ_SIMD_REQUANTIZE_HPP
 
@@ -21,12 +21,8 @@ struct kernel<requantize_tile<to_codes<Code, float_multiplier>>, simd::on<Arch>>
 
   [[gnu::flatten]] void operator()(const stage_type& stage,
                                    const stage_tile<Code>& t) const noexcept {
-    if (t.out_channel_step != 1) {
-      requantize_tile<stage_type>{}(stage, t);
-      return;
-    }
     index_type c = 0;
-    for (; c + 4 * width <= t.channels; c += 4 * width) {
+    for (; c + 4 * width <= t.channels && t.out_channel_step == 1; c += 4 * width) {
       const constants k[4] = {{stage, t.first_channel + c, width},
                               {stage, t.first_channel + c + width, width},
                               {stage, t.first_channel + c + 2 * width, width},
@@ -42,21 +38,32 @@ struct kernel<requantize_tile<to_codes<Code, float_multiplier>>, simd::on<Arch>>
       const index_type count = t.channels - c < width ? t.channels - c : width;
       const constants k(stage, t.first_channel + c, count);
       for (index_type row = 0; row < t.rows; ++row) {
-        codes::store(code(t.acc + row * t.acc_step + c, k), t.out + row * t.out_step, c, count);
+        const V codes_of_row = code(t.acc + row * t.acc_step + c, k);
+        Code* out = t.out + row * t.out_step + c * t.out_channel_step;
+        if (t.out_channel_step == 1) {
+          codes::store(codes_of_row, out, 0, count);
+        } else {
+          Code apart[simd::lanes_of<Arch>];
+          codes::store(codes_of_row, apart, 0, width);
+          for (index_type i = 0; i < count; ++i) out[i * t.out_channel_step] = apart[i];
+        }
       }
     }
   }
 
  private:
+  // Added to a float below 2^22, it leaves no bits below one (see lane<float>::round_even).
+  static constexpr float magic = 12582912.f;
+
   // Of the channels of one register.
   struct constants {
-    V factor, lowest, highest, zero_point;
+    V factor, lowest, highest, from_magic;
 
     VQ_INLINE constants(const stage_type& stage, index_type channel, index_type count) noexcept
         : factor(stage.multipliers.data->factor),
           lowest(static_cast<float>(stage.codes.lowest - stage.zero_point)),
           highest(static_cast<float>(stage.codes.highest - stage.zero_point)),
-          zero_point(static_cast<float>(stage.zero_point)) {
+          from_magic(magic - static_cast<float>(stage.zero_point)) {
       if (stage.multipliers.size > 1) {
         factor = simd::load_some<Arch>(&stage.multipliers.data[channel].factor, count);
       }
@@ -74,7 +81,7 @@ struct kernel<requantize_tile<to_codes<Code, float_multiplier>>, simd::on<Arch>>
 
   VQ_INLINE static V code(const std::int32_t* acc, const constants& k) noexcept {
     const V real = xsimd::to_float(simd::ints<Arch>::load_unaligned(acc)) * k.factor;
-    return op::round_even(op::clamp(real, k.lowest, k.highest)) + k.zero_point;
+    return (op::clamp(real, k.lowest, k.highest) + V(magic)) - k.from_magic;
   }
 };
 
@@ -84,10 +91,6 @@ struct kernel<requantize_tile<to_float>, simd::on<Arch>> {
 
   [[gnu::flatten]] void operator()(const to_float& stage,
                                    const stage_tile<float>& t) const noexcept {
-    if (t.out_channel_step != 1) {
-      requantize_tile<to_float>{}(stage, t);
-      return;
-    }
     simd::for_each_register<Arch>(t.channels, [&](index_type c, index_type count) {
       const index_type channel = t.first_channel + c;
       const V scale = stage.scales.size == 1
@@ -100,7 +103,14 @@ struct kernel<requantize_tile<to_float>, simd::on<Arch>> {
         const std::int32_t* acc = t.acc + row * t.acc_step + c;
         V x = xsimd::to_float(simd::ints<Arch>::load_unaligned(acc)) * scale;
         if (stage.bias.size > 0) x = x + bias;
-        simd::store_some<Arch>(x, t.out + row * t.out_step + c, count);
+        float* out = t.out + row * t.out_step + c * t.out_channel_step;
+        if (t.out_channel_step == 1) {
+          simd::store_some<Arch>(x, out, count);
+        } else {
+          float apart[simd::lanes_of<Arch>];
+          x.store_unaligned(apart);
+          for (index_type i = 0; i < count; ++i) out[i * t.out_channel_step] = apart[i];
+        }
       }
     });
   }
