@@ -1,8 +1,7 @@
 // How a range is chosen: values with options, passed where a range has to be found.
 //
-//   vq::fit(q, weights, params, vq::mse{});                              // from the data
-//   themselves vq::estimate_params(policy, seen, vq::percentile{99.99});            // from an
-//   observer
+//   vq::fit(q, weights, params, vq::mse{});                   // from the data themselves
+//   vq::estimate_params(policy, seen, vq::percentile{99.99});   // from an observer
 //
 //   minmax       everything fits: weights; activations without outliers
 //   percentile   a fixed share of the values is cut off: cheap, robust against outliers
