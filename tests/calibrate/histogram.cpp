@@ -182,3 +182,18 @@ TEST_CASE("magnitudes: both signs fold onto one side exactly", "[calibrate]") {
     }
   }
 }
+
+TEST_CASE("magnitudes: bins of other collectors, where zero is no edge", "[calibrate]") {
+  for (const double lowest : {-0.49, -0.3, -0.7}) {
+    const vq::histogram one = vq::magnitudes({lowest, 0.98, {5}, {-0.2f, 0.1f}, 0});
+    CHECK(one.size() == 1);
+    CHECK(one.total() == 5);
+  }
+  // centres -1.25, -0.25, 0.75, 1.75: bins 1, 0, 0, 1 of width 1
+  const vq::histogram four = vq::magnitudes({-1.75, 1, {1, 2, 4, 8}, {-1.5f, 2}, 0});
+  CHECK(four.lowest == 0);
+  REQUIRE(four.counts.size() == 3);
+  CHECK(four.counts[0] == 6);
+  CHECK(four.counts[1] == 9);
+  CHECK(four.seen == vq::range{0, 2});
+}

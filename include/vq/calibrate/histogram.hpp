@@ -14,6 +14,7 @@
 
 #include <algorithm>
 #include <bit>
+#include <cmath>
 #include <cstddef>
 #include <cstdint>
 #include <numeric>
@@ -69,7 +70,7 @@ inline histogram magnitudes(const histogram& h) {
   m.lowest = 0;
   m.seen = {0, h.seen.absmax()};
   const double largest = -h.lowest > highest ? -h.lowest : highest;
-  m.counts.assign(static_cast<std::size_t>(largest / h.width + 0.5), 0.0);
+  m.counts.assign(static_cast<std::size_t>(std::ceil(largest / h.width - 1e-6)), 0.0);
   for (index_type bin = 0; bin < h.size(); ++bin) {
     const double centre = h.edge(bin) + 0.5 * h.width;
     const auto folded = static_cast<std::size_t>((centre < 0 ? -centre : centre) / h.width);

@@ -13,6 +13,7 @@
 #define VQ_CALIBRATE_MSE_HPP
 
 #include <cstddef>
+#include <cstdint>
 #include <limits>
 #include <span>
 #include <vector>
@@ -111,16 +112,16 @@ struct mse {
       factors at;  // of both ends
       param_type found = policy.fit(whole, c...);
       double found_error = std::numeric_limits<double>::infinity();
-      // Tries factors for the chosen ends and keeps the best one.
-      const auto shrink = [&](bool lowest, bool highest) {
+      // Tries factors for one end or for both, first far and then near, and keeps the best.
+      const auto shrink = [&](end which) {
         double middle = 1;
         for (const bool fine : {false, true}) {
           std::vector<factors> tried;
           params.clear();
           for (const double f : fine ? near(middle) : all()) {
             factors t = at;
-            if (lowest) t.lowest = f;
-            if (highest) t.highest = f;
+            if (which != end::highest) t.lowest = f;
+            if (which != end::lowest) t.highest = f;
             tried.push_back(t);
             params.push_back(policy.fit(t.of(whole), c...));
           }
@@ -130,25 +131,26 @@ struct mse {
             found = params[i];
             at = tried[i];
           }
-          middle = lowest ? at.lowest : at.highest;
+          middle = which == end::lowest ? at.lowest : at.highest;
         }
       };
       if (whole.lowest < 0 && whole.highest > 0) {
-        shrink(true, true);
+        shrink(end::both);
         for (int i = 0; i < rounds && !symmetric_range<Policy>; ++i) {
-          shrink(false, true);
-          shrink(true, false);
+          shrink(end::highest);
+          shrink(end::lowest);
         }
       } else if (whole.highest > 0) {
-        shrink(false, true);
+        shrink(end::highest);
       } else {
-        shrink(true, false);
+        shrink(end::lowest);
       }
       return found;
     }
   }
 
  private:
+  enum class end : std::uint8_t { lowest, highest, both };
   struct factors {
     double lowest = 1, highest = 1;
     range of(range r) const {
