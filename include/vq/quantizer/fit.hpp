@@ -31,16 +31,31 @@ constexpr observed hull(const observed& a, const observed& b) noexcept {
   return {hull(a.seen, b.seen), a.finite && b.finite};
 }
 
-// Smallest and largest value.
+// Smallest and largest value; -0 is below +0. With the sign applied, the bits of floats order as
+// integers, NaN and infinity at both ends, and compilers vectorize the minimum of integers.
 struct find_range {
   constexpr observed operator()(const float* x, index_type count) const noexcept {
-    observed r;
+    const std::int32_t infinity = ordered(std::numeric_limits<float>::infinity());
+    const std::int32_t minus_infinity = ordered(-std::numeric_limits<float>::infinity());
+    std::int32_t least = infinity, most = minus_infinity;
     for (index_type i = 0; i < count; ++i) {
-      r.seen.lowest = (op::min)(x[i], r.seen.lowest);
-      r.seen.highest = (op::max)(x[i], r.seen.highest);
-      r.finite &= op::abs(x[i]) <= (std::numeric_limits<float>::max)();
+      const std::int32_t key = ordered(x[i]);
+      least = key < least ? key : least;
+      most = key > most ? key : most;
     }
-    return r;
+    const bool finite = count == 0 || (least > minus_infinity && most < infinity);
+    return {{value(least), value(most)}, finite};
+  }
+
+ private:
+  static constexpr std::int32_t flipped(std::int32_t bits) noexcept {
+    return bits ^ ((bits >> 31) & 0x7fffffff);
+  }
+  static constexpr std::int32_t ordered(float x) noexcept {
+    return flipped(std::bit_cast<std::int32_t>(x));
+  }
+  static constexpr float value(std::int32_t key) noexcept {
+    return std::bit_cast<float>(flipped(key));
   }
 };
 
