@@ -82,7 +82,7 @@ vq::result<std::vector<tensor_statistics>, vq::failure> observe(const graph& g,
                                                                 const image_set& images,
                                                                 const parallel_for& run,
                                                                 Progress progress) {
-  constexpr index_type shards = 16;
+  constexpr index_type shards = 8;
   const float_executor network(g);
   struct shard {
     std::vector<tensor_statistics> seen;

@@ -60,6 +60,11 @@ struct graph {
     for (const node& n : nodes) count += engine::parameters(n.op);
     return count;
   }
+  index_type bytes() const {
+    index_type floats = 0;
+    for (const node& n : nodes) floats += stored_floats(n.op);
+    return floats * static_cast<index_type>(sizeof(float));
+  }
 };
 
 // Appends a node and computes its shape; its number, or a sentence that names it and the rule.

@@ -23,6 +23,7 @@ struct preprocessing {
 
 struct model {
   std::string name;  // of the folder
+  std::string arch;  // as config.json calls it
   graph network;
   preprocessing images;
 };
@@ -47,7 +48,7 @@ inline vq::result<model, vq::failure> load_model(const std::filesystem::path& fo
   if (!network) return network.error();
   auto name = std::filesystem::absolute(folder).lexically_normal();
   if (name.filename().empty()) name = name.parent_path();
-  return model{name.filename().string(), *std::move(network), images};
+  return model{name.filename().string(), arch, *std::move(network), images};
 }
 
 }  // namespace engine

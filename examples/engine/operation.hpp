@@ -63,7 +63,7 @@ struct global_average_pool {};
 using operation =
     std::variant<input, conv2d, linear, batch_norm, activation, add, global_average_pool>;
 
-// How many values it keeps: weights, biases, batch norm parameters and statistics.
+// How many values training has learned: weights, biases, gamma and beta.
 inline index_type parameters(const operation& op) {
   std::size_t count = 0;
   if (const auto* conv = std::get_if<conv2d>(&op)) {
@@ -71,9 +71,16 @@ inline index_type parameters(const operation& op) {
   } else if (const auto* fc = std::get_if<linear>(&op)) {
     count = fc->weight.values.size() + fc->bias.size();
   } else if (const auto* norm = std::get_if<batch_norm>(&op)) {
-    count = 4 * norm->mean.size();
+    count = norm->gamma.size() + norm->beta.size();
   }
   return static_cast<index_type>(count);
+}
+
+// How many floats it keeps: the parameters, and the running statistics of a batch norm.
+inline index_type stored_floats(const operation& op) {
+  const auto* norm = std::get_if<batch_norm>(&op);
+  const std::size_t statistics = norm == nullptr ? 0 : norm->mean.size() + norm->variance.size();
+  return parameters(op) + static_cast<index_type>(statistics);
 }
 
 // The range of an activation that was fused into the operation; null where none can be.

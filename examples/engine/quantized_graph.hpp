@@ -103,7 +103,7 @@ inline index_type quantized_graph::bytes() const {
                norm != nullptr && scheme.norms == quantization_scheme::norm_format::quantized) {
       count += 2 * (norm->mean.size() + sizeof(float));  // factors and shifts, a scale for each
     } else {
-      count += sizeof(float) * at(parameters(n.op));
+      count += sizeof(float) * at(stored_floats(n.op));
     }
   }
   return static_cast<index_type>(count);
