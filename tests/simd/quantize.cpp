@@ -120,18 +120,31 @@ void compare(const Q& q, const vq::shape_type<3>& extents, data kind) {
   REQUIRE(same_bytes(y, y_wide));
 }
 
+constexpr data all_data[] = {data::normal, data::ties, data::subnormal, data::zeros, data::wild};
+constexpr index_type all_lengths[] = {0,  1,  2,  3,  4,  5,  7,  8,  9,   15, 16,
+                                      17, 31, 32, 33, 63, 64, 65, 67, 129, 300};
+
+// Every kind of data and every tail, in whole runs and in runs that begin and end anywhere.
 template <class Policy, class Storage = vq::plain>
-void all_cases() {
-  for (const data kind : {data::normal, data::ties, data::subnormal, data::zeros, data::wild}) {
-    for (index_type n :
-         {0, 1, 2, 3, 4, 5, 7, 8, 9, 15, 16, 17, 31, 32, 33, 63, 64, 65, 67, 129, 300}) {
+void all_tails() {
+  for (const data kind : all_data) {
+    for (const index_type n : all_lengths) {
       CAPTURE(n, static_cast<int>(kind));
-      compare(vq::quantizer<Policy, vq::per_tensor, Storage>{}, {1, 1, n}, kind);
       compare(vq::quantizer<Policy, vq::per_channel<0>, Storage>{}, {3, 1, n}, kind);
-      compare(vq::quantizer<Policy, vq::per_channel<1>, Storage>{}, {2, 3, n}, kind);
-      compare(vq::quantizer<Policy, vq::per_channel<2>, Storage>{}, {5, 1, n}, kind);
-      compare(vq::quantizer<Policy, vq::per_group<32>, Storage>{}, {2, 2, n}, kind);
       compare(vq::quantizer<Policy, vq::per_block<24>, Storage>{}, {1, 3, n}, kind);
+    }
+  }
+}
+
+template <class Policy>
+void all_granularities() {
+  for (const data kind : all_data) {
+    for (const index_type n : all_lengths) {
+      CAPTURE(n, static_cast<int>(kind));
+      compare(vq::quantizer<Policy>{}, {1, 1, n}, kind);
+      compare(vq::quantizer<Policy, vq::per_channel<1>>{}, {2, 3, n}, kind);
+      compare(vq::quantizer<Policy, vq::per_channel<2>>{}, {5, 1, n}, kind);
+      compare(vq::quantizer<Policy, vq::per_group<32>>{}, {2, 2, n}, kind);
     }
   }
 }
@@ -142,27 +155,32 @@ constexpr bool wide = !vq::runs_reference<Operation, vq::simd::native_t>;
 }  // namespace
 
 TEST_CASE("simd: uniform codes, bytes and values are those of the reference", "[simd]") {
-  all_cases<vq::uniform<8>>();
-  all_cases<vq::uniform<8, vq::asymmetric>>();
-  all_cases<vq::uniform<8, vq::asymmetric, vq::full, vq::unsigned_codes>>();
-  all_cases<vq::uniform<8, vq::symmetric, vq::full, vq::signed_codes, vq::exact_division>>();
-  all_cases<
+  all_tails<vq::uniform<8>>();
+  all_tails<vq::uniform<8, vq::asymmetric>>();
+  all_tails<vq::uniform<8, vq::asymmetric, vq::full, vq::unsigned_codes>>();
+  all_tails<vq::uniform<8, vq::symmetric, vq::full, vq::signed_codes, vq::exact_division>>();
+  all_tails<
       vq::uniform<8, vq::asymmetric, vq::full, vq::signed_codes, vq::exact_division_half_away>>();
-  all_cases<vq::uniform<16>>();
+  all_tails<vq::uniform<16>>();
+}
+
+TEST_CASE("simd: so they are in every granularity", "[simd]") {
+  all_granularities<vq::uniform<8, vq::asymmetric>>();
+  all_granularities<vq::uniform<4>>();
 }
 
 TEST_CASE("simd: packed codes are those of the reference", "[simd]") {
-  all_cases<vq::uniform<4>>();
-  all_cases<vq::uniform<4, vq::asymmetric, vq::full, vq::unsigned_codes>,
+  all_tails<vq::uniform<4>>();
+  all_tails<vq::uniform<4, vq::asymmetric, vq::full, vq::unsigned_codes>,
             vq::stored_as<vq::nibbles_low_first>>();
-  all_cases<vq::uniform<3>>();
-  all_cases<vq::uniform<6>, vq::stored_as<vq::bit_packed<6>>>();
+  all_tails<vq::uniform<3>>();
+  all_tails<vq::uniform<6>, vq::stored_as<vq::bit_packed<6>>>();
 }
 
 TEST_CASE("simd: a user's policy runs wide, and one that cannot keeps the reference", "[simd]") {
   STATIC_REQUIRE(wide<vq::encode_strip<power_of_two, vq::bytes>>);
   STATIC_REQUIRE(wide<vq::encode_strip<vq::uniform<8>, vq::bytes>>);
   STATIC_REQUIRE_FALSE(wide<vq::encode_strip<scalar_only, vq::bytes>>);
-  all_cases<power_of_two>();
-  all_cases<scalar_only>();
+  all_tails<power_of_two>();
+  all_tails<scalar_only>();
 }
