@@ -36,8 +36,8 @@ TEST_CASE("divergence: zeros in p cost nothing, zeros in q everything", "[analyz
   CHECK(vq::kl_divergence(p, q).value() == Approx(std::log(2.0)));
   CHECK(vq::kl_divergence(q, p).value() == inf);
   CHECK(vq::js_divergence(p, r).value() == Approx(std::log(2.0)));  // its largest value
-  CHECK(vq::entropy(p) == 0);
-  CHECK(vq::entropy(q) == Approx(std::log(2.0)));
+  CHECK(vq::shannon_entropy(p) == 0);
+  CHECK(vq::shannon_entropy(q) == Approx(std::log(2.0)));
 }
 
 TEST_CASE("divergence: logits far apart stay exact", "[analyze]") {
@@ -107,7 +107,7 @@ TEST_CASE("divergence: histograms as measured by SciPy", "[analyze][golden]") {
     const auto p = counts(c.input<double>("p_counts").data);
     const auto q = counts(c.input<double>("q_counts").data);
     golden::check(c, "kl", vq::kl_divergence(p, q).value());
-    if (c.has_output("entropy_p")) golden::check(c, "entropy_p", vq::entropy(p));
+    if (c.has_output("entropy_p")) golden::check(c, "entropy_p", vq::shannon_entropy(p));
     if (c.has_output("wasserstein_bins")) {
       golden::check(c, "wasserstein_bins", vq::wasserstein_bins(p, q).value());
     }

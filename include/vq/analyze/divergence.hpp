@@ -66,7 +66,7 @@ class log_distribution {
   std::vector<double> log_p_;
 };
 
-inline double entropy(const log_distribution& p) noexcept {
+inline double shannon_entropy(const log_distribution& p) noexcept {
   compensated_sum sum;
   for (std::size_t i = 0; i < p.size(); ++i) {
     const double probability = p.probability(i);
