@@ -107,8 +107,11 @@ inline std::vector<variant> variants() {
 
 inline std::vector<variant> skewed_variants() {
   const auto w8a8 = bits(8, 8);
+  auto quantized_norms = w8a8;
+  quantized_norms.norms = engine::quantization_scheme::norm_format::quantized;
   return {{"skewed-bn-per-tensor", network::skewed_norms, per_tensor(w8a8)},
           {"skewed-bn-per-channel", network::skewed_norms, w8a8},
+          {"skewed-bn-quantized", network::skewed_norms, quantized_norms},
           {"skewed-bn-folded", network::skewed_norms_folded, w8a8},
           {"skewed-bn-folded-per-tensor", network::skewed_norms_folded, per_tensor(w8a8)},
           {"skewed-cross-layer-per-tensor", network::skewed_pairs, per_tensor(w8a8)},

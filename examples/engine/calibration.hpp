@@ -94,7 +94,9 @@ vq::result<std::vector<tensor_statistics>, vq::failure> observe(const graph& g,
     shard& part = parts[at(s)];
     part.seen.resize(g.nodes.size());
     auto memory = network.workspace();
-    for (index_type i = images.size() * s / shards; i < images.size() * (s + 1) / shards; ++i) {
+    const index_type end = images.size() * (s + 1) / shards;
+    for (index_type i = images.size() * s / shards; i < end; ++i) {
+      if (part.status != vq::status::ok) return;
       network.run(images.read(i), memory, [&](index_type node, std::span<float> output) {
         if (!watched[at(node)] || part.status != vq::status::ok) return;
         part.status = part.seen[at(node)].observe(output);

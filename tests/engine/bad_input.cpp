@@ -180,22 +180,3 @@ TEST_CASE("images and labels must fit the model", "[engine]") {
   REQUIRE(complaint_of({2, 3, 32, 32}, {0, 10}) ==
           "tensor 'labels': the label 10 is none of the 10 classes");
 }
-
-TEST_CASE("calibration without data or with overflowing outputs names the layer", "[engine]") {
-  const auto model = bundled::model("resnet20");
-  const engine::graph g = bundled::folded(model.network);
-  const auto outputs = engine::quantized_outputs(g, {});
-  const std::vector<engine::tensor_statistics> nothing(g.nodes.size());
-  const auto params = engine::estimate(g, outputs, nothing, engine::estimator::mse, 8, {});
-  REQUIRE(!params);
-  REQUIRE(vq::describe(params.error()) ==
-          "calibration: output of 'input': no data have been observed yet");
-
-  engine::graph huge = g;
-  for (float& w : std::get<engine::conv2d>(huge[1].op).weight.values) w = 1e38f;
-  const auto images = bundled::calibration_images(model);
-  const auto seen = engine::observe(huge, outputs, images, {}, [] {});
-  REQUIRE(!seen);
-  REQUIRE(vq::describe(seen.error()) ==
-          "calibration: output of 'relu': the data contain NaN or infinity");
-}

@@ -2,6 +2,7 @@
 #ifndef VQ_TESTS_ENGINE_BUNDLED_HPP
 #define VQ_TESTS_ENGINE_BUNDLED_HPP
 
+#include <algorithm>
 #include <filesystem>
 #include <span>
 #include <string>
@@ -9,12 +10,10 @@
 #include <vector>
 
 #include "catch.hpp"
-#include "engine/calibration.hpp"
 #include "engine/float_executor.hpp"
 #include "engine/graph_passes.hpp"
 #include "engine/image_set.hpp"
 #include "engine/model.hpp"
-#include "engine/quantized_graph.hpp"
 
 namespace bundled {
 
@@ -51,24 +50,6 @@ inline engine::image_set calibration_images(const engine::model& m) {
 // With batch norms folded and activations fused.
 inline engine::graph folded(const engine::graph& g) {
   return engine::fuse_activations(require(engine::fold_batch_norms(g)).network);
-}
-
-// Min-max parameters over `count` calibration images.
-inline engine::quantized_graph quantized(const engine::graph& g, const engine::image_set& images,
-                                         index_type count,
-                                         const engine::quantization_scheme& scheme = {}) {
-  const auto outputs = engine::quantized_outputs(g, scheme);
-  std::vector<engine::tensor_statistics> seen(g.nodes.size());
-  const engine::float_executor network(g);
-  auto memory = network.workspace();
-  for (index_type i = 0; i < count; ++i) {
-    network.run(images.read(i), memory, [&](index_type node, std::span<float> output) {
-      REQUIRE(seen[engine::at(node)].observe(output) == vq::status::ok);
-    });
-  }
-  auto params = require(
-      engine::estimate(g, outputs, seen, engine::estimator::minmax, scheme.activation_bits, {}));
-  return require(engine::quantize_graph(g, {std::move(params), {}}, scheme));
 }
 
 // Output of a network for some images, one after the other.

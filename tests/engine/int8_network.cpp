@@ -1,15 +1,16 @@
 // The integer network against the reference kernels and against its simulation in floats.
 #include "engine/int8_network.hpp"
 
+#include <algorithm>
 #include <span>
 #include <string>
 #include <vector>
 
 #include <vq/simd.hpp>
 
-#include "bundled.hpp"
 #include "engine/equalization.hpp"
 #include "engine/path_check.hpp"
+#include "quantized.hpp"
 
 namespace {
 
