@@ -18,9 +18,7 @@ struct scalar_t {
 inline constexpr scalar_t scalar{};
 
 template <class T>
-concept execution = requires {
-  typename T::execution_tag;
-};
+concept execution = requires { typename T::execution_tag; };
 
 template <class Operation, execution Execution>
 struct kernel : Operation {};

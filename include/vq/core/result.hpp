@@ -30,9 +30,15 @@ class [[nodiscard]] result {
   constexpr result(E&& error) noexcept : error_(std::move(error)), has_value_(false) {}
 
   // Trivial where both alternatives are (and then usable in constant expressions).
-  constexpr result(const result&) requires both_trivial = default;
-  constexpr result(result&&) requires both_trivial = default;
-  constexpr ~result() requires both_trivial = default;
+  constexpr result(const result&)
+    requires both_trivial
+  = default;
+  constexpr result(result&&)
+    requires both_trivial
+  = default;
+  constexpr ~result()
+    requires both_trivial
+  = default;
 
   result(const result& other) : nothing_{}, has_value_(other.has_value_) {
     has_value_ ? place(&value_, other.value_) : place(&error_, other.error_);

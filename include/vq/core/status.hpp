@@ -9,22 +9,22 @@
 
 namespace vq::inline v1 {
 
-enum class [[nodiscard]] status : std::uint8_t{
-    ok,
-    not_finite,            // NaN or infinity where a finite number is needed
-    too_few_params,        // a span of parameters, scales or biases is shorter than required
-    too_few_codes,         // a span of codes is shorter than required
-    too_little_workspace,  // a workspace is shorter than the function that sizes it says
-    size_mismatch,         // two operands do not have the shapes that the operation needs
-    bad_argument,          // an option is outside its documented range
-    no_data,               // a range is asked of an observer that has seen nothing
-    not_foldable,          // the function would change if this were folded
-    overflow,              // an integer result does not fit its type
-    not_found,             // a file, tensor or entry does not exist
-    io_error,              // the system could not read or write
-    bad_format,            // a file does not follow its format
-    type_mismatch,         // values are stored in another type than the one asked for
-    misaligned,            // values do not lie at a multiple of their size: copy them
+enum class [[nodiscard]] status : std::uint8_t {
+  ok,
+  not_finite,            // NaN or infinity where a finite number is needed
+  too_few_params,        // a span of parameters, scales or biases is shorter than required
+  too_few_codes,         // a span of codes is shorter than required
+  too_little_workspace,  // a workspace is shorter than the function that sizes it says
+  size_mismatch,         // two operands do not have the shapes that the operation needs
+  bad_argument,          // an option is outside its documented range
+  no_data,               // a range is asked of an observer that has seen nothing
+  not_foldable,          // the function would change if this were folded
+  overflow,              // an integer result does not fit its type
+  not_found,             // a file, tensor or entry does not exist
+  io_error,              // the system could not read or write
+  bad_format,            // a file does not follow its format
+  type_mismatch,         // values are stored in another type than the one asked for
+  misaligned,            // values do not lie at a multiple of their size: copy them
 };
 
 // One sentence, in English, without a full stop.

@@ -147,7 +147,8 @@ class tensor_view {
 
   // Stores floats at the flat positions [begin, begin + in.size()).
   constexpr void write(index_type begin, std::span<const float> in) const noexcept
-      requires(!std::is_const_v<T> && std::is_constructible_v<T, float>) {
+    requires(!std::is_const_v<T> && std::is_constructible_v<T, float>)
+  {
     for_each_piece(begin, static_cast<index_type>(in.size()),
                    [&](index_type offset, index_type step, index_type done, index_type count) {
                      for (index_type i = 0; i < count; ++i) {
@@ -198,9 +199,9 @@ concept readable_view = requires(const V view, index_type i, std::span<float> ou
 
 // A view of floats in memory: a kernel may take its pointer where is_exhaustive() holds.
 template <class V>
-concept float_view = readable_view<V> &&
-    (std::is_same_v<typename V::accessor_type, pointer_accessor<const float>> ||
-     std::is_same_v<typename V::accessor_type, pointer_accessor<float>>);
+concept float_view =
+    readable_view<V> && (std::is_same_v<typename V::accessor_type, pointer_accessor<const float>> ||
+                         std::is_same_v<typename V::accessor_type, pointer_accessor<float>>);
 
 // Calls f(begin, pointer to `count` floats, count) for the flat interval [begin, begin + size):
 // once where the floats lie in memory, else by chunks copied to the stack.

@@ -20,29 +20,27 @@ namespace vq::inline v1 {
 
 // Codes travel through float lanes, which are exact to 24 bits; 16 is what is stored.
 template <class P>
-concept has_facts = requires {
-  requires P::bits >= 1 && P::bits <= 16;
-  typename P::code_type;
-  typename P::param_type;
-}
-&&std::is_integral_v<typename P::code_type>&& std::is_trivially_copyable_v<typename P::param_type>;
+concept has_facts =
+    requires {
+      requires P::bits >= 1 && P::bits <= 16;
+      typename P::code_type;
+      typename P::param_type;
+    } && std::is_integral_v<typename P::code_type> &&
+    std::is_trivially_copyable_v<typename P::param_type>;
 
 template <class P>
 concept has_fit = requires(const P policy, range r) {
-  { policy.fit(r) }
-  noexcept->std::same_as<typename P::param_type>;
+  { policy.fit(r) } noexcept -> std::same_as<typename P::param_type>;
 };
 
 template <class P>
 concept has_encode = requires(const P policy, float x, typename P::param_type param) {
-  { policy.encode(x, param) }
-  noexcept->std::same_as<float>;
+  { policy.encode(x, param) } noexcept -> std::same_as<float>;
 };
 
 template <class P>
 concept has_decode = requires(const P policy, float code, typename P::param_type param) {
-  { policy.decode(code, param) }
-  noexcept->std::same_as<float>;
+  { policy.decode(code, param) } noexcept -> std::same_as<float>;
 };
 
 template <class P>
@@ -51,22 +49,17 @@ concept quantizer_policy = has_facts<P> && has_fit<P> && has_encode<P> && has_de
 // The policy's text also runs on V, a register of floats.
 template <class P, class V>
 concept runs_on = requires(const P policy, V x, typename P::param_type param) {
-  { policy.encode(x, param) }
-  noexcept->std::same_as<V>;
-  { policy.decode(x, param) }
-  noexcept->std::same_as<V>;
+  { policy.encode(x, param) } noexcept -> std::same_as<V>;
+  { policy.decode(x, param) } noexcept -> std::same_as<V>;
 };
 
 // fit looks at the largest magnitude alone, which is cheaper to find than both ends.
 template <class P>
-concept symmetric_range = requires {
-  requires P::symmetric_range;
-};
+concept symmetric_range = requires { requires P::symmetric_range; };
 
 template <class P>
 concept fits_by_convention = requires(const P policy, range r, convention c) {
-  { policy.fit(r, c) }
-  noexcept->std::same_as<typename P::param_type>;
+  { policy.fit(r, c) } noexcept -> std::same_as<typename P::param_type>;
 };
 
 }  // namespace vq::inline v1

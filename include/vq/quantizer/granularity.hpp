@@ -140,8 +140,7 @@ struct per_block {
 
 template <class G>
 concept granularity = requires(const std::array<index_type, 6>& extents) {
-  { G::cut(extents) }
-  noexcept->std::same_as<slices>;
+  { G::cut(extents) } noexcept -> std::same_as<slices>;
 };
 static_assert(granularity<per_tensor> && granularity<per_channel<0>> && granularity<per_block<64>>);
 
