@@ -39,10 +39,11 @@ TEST_CASE("op: halves round away from zero when that is asked", "[core]") {
 }
 
 TEST_CASE("op: a NaN loses every comparison", "[core]") {
-  constexpr float nan = std::numeric_limits<float>::quiet_NaN();
-  STATIC_REQUIRE(op::max(nan, 1.f) == 1.f);
-  STATIC_REQUIRE(op::min(nan, 1.f) == 1.f);
-  STATIC_REQUIRE(op::clamp(nan, -2.f, 3.f) == -2.f);
+  // GCC 11 compares no NaN in constant expressions
+  const float nan = std::numeric_limits<float>::quiet_NaN();
+  CHECK(op::max(nan, 1.f) == 1.f);
+  CHECK(op::min(nan, 1.f) == 1.f);
+  CHECK(op::clamp(nan, -2.f, 3.f) == -2.f);
 }
 
 TEST_CASE("op: clamp keeps the bounds and brings infinities to them", "[core]") {

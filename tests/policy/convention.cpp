@@ -52,7 +52,6 @@ TEST_CASE("convention: TFLite takes the zero point from the end with the smaller
 }
 
 TEST_CASE("convention: a NaN in the range counts as zero", "[policy]") {
-  constexpr float nan = std::numeric_limits<float>::quiet_NaN();
-  STATIC_REQUIRE(vq::fit_affine({nan, 2.55f}, uint8_affine) ==
-                 vq::fit_affine({0, 2.55f}, uint8_affine));
+  const float nan = std::numeric_limits<float>::quiet_NaN();
+  CHECK(vq::fit_affine({nan, 2.55f}, uint8_affine) == vq::fit_affine({0, 2.55f}, uint8_affine));
 }
