@@ -5,6 +5,7 @@
 
 #include <vq/core/half.hpp>
 #include <vq/core/result.hpp>
+#include <vq/policy/nf4.hpp>
 #include <vq/policy/uniform.hpp>
 #include <vq/quantizer/fake_quantize.hpp>
 #include <vq/quantizer/fit.hpp>

@@ -80,3 +80,30 @@ TEST_CASE("granularity: empty tensors need no parameters where runs are empty", 
   CHECK(vq::per_block<8>::cut(none).params() == 0);
   vq::per_block<8>::cut(none).for_each_strip([](vq::strip) { FAIL("a strip of nothing"); });
 }
+
+TEST_CASE("granularity: a run that its row ends early says so, in whatever piece it comes",
+          "[quantizer]") {
+  const auto short_values = [](const vq::slices& cut, index_type step) {
+    std::vector<index_type> found;
+    for (index_type begin = 0; begin < cut.size(); begin += step) {
+      const index_type left = cut.size() - begin;
+      cut.for_each_strip(begin, left < step ? left : step, [&](vq::strip s) {
+        for (index_type i = 0; s.short_run && i < s.length * s.count; ++i) {
+          found.push_back(s.begin + i);
+        }
+      });
+    }
+    return found;
+  };
+  const std::vector<index_type> rows{8, 9, 18, 19}, end{14, 15, 16, 17, 18, 19};
+  for (index_type step = 1; step <= 20; ++step) {
+    CHECK(short_values(vq::per_group<4>::cut(std::array<index_type, 2>{2, 10}), step) == rows);
+    CHECK(short_values(vq::per_block<7>::cut(std::array<index_type, 2>{2, 10}), step) == end);
+    CHECK(short_values(vq::per_block<5>::cut(std::array<index_type, 2>{2, 10}), step).empty());
+    CHECK(short_values(vq::per_group<5>::cut(std::array<index_type, 2>{2, 10}), step).empty());
+    CHECK(short_values(vq::per_channel<0>::cut(std::array<index_type, 2>{2, 10}), step).empty());
+  }
+  const vq::slices groups = vq::per_group<4>::cut(std::array<index_type, 2>{2, 10});
+  CHECK((!groups.is_short(1) && groups.is_short(2) && !groups.is_short(3) && groups.is_short(5)));
+  CHECK(!vq::per_group<5>::cut(std::array<index_type, 2>{2, 10}).is_short(3));
+}

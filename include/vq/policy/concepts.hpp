@@ -6,7 +6,8 @@
 //   decode(code, param) -> x  and back
 // Write encode and decode as templates on V and they also run on registers of floats (runs_on).
 // Optional: `name`; `symmetric_range` (fit looks at absmax alone); `in_range(x, param)`, a mask
-// that is false where encode clamps; `fit(range, convention)`.
+// that is false where encode clamps; `fit(range, convention)`; `fit_short` and `encode_short`, a rule
+// for a run that is shorter than the granularity asks, because its row ended.
 #ifndef VQ_POLICY_CONCEPTS_HPP
 #define VQ_POLICY_CONCEPTS_HPP
 
@@ -61,6 +62,30 @@ template <class P>
 concept fits_by_convention = requires(const P policy, range r, convention c) {
   { policy.fit(r, c) } noexcept -> std::same_as<typename P::param_type>;
 };
+
+template <class P>
+concept has_short_run_rule =
+    requires(const P policy, range r, float x, typename P::param_type param) {
+      { policy.fit_short(r) } noexcept -> std::same_as<typename P::param_type>;
+      { policy.encode_short(x, param) } noexcept -> std::same_as<float>;
+    };
+
+// fit and encode with that rule, where the policy has one.
+template <quantizer_policy P>
+constexpr typename P::param_type fit_run(const P& policy, bool short_run, range r) noexcept {
+  if constexpr (has_short_run_rule<P>) {
+    if (short_run) return policy.fit_short(r);
+  }
+  return policy.fit(r);
+}
+template <class P, class V>
+constexpr V encode_run(const P& policy, bool short_run, V x,
+                       const typename P::param_type& param) noexcept {
+  if constexpr (has_short_run_rule<P>) {
+    if (short_run) return policy.encode_short(x, param);
+  }
+  return policy.encode(x, param);
+}
 
 }  // namespace vq::inline v1
 

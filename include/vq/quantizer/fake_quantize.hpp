@@ -23,7 +23,7 @@ struct fake_quantize_strip {
     for (index_type run = 0; run < s.count; ++run) {
       const auto param = params[s.param + run];
       for (index_type k = 0; k < s.length; ++k, ++in, ++out) {
-        *out = policy.decode(policy.encode(*in, param), param);
+        *out = policy.decode(encode_run(policy, s.short_run, *in, param), param);
       }
     }
   }

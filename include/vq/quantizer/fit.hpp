@@ -116,7 +116,7 @@ constexpr status fit(E e, const Q& q, const V& x, std::span<typename Q::param_ty
   for_each_observed<range_operation<typename Q::policy_type>>(
       e, cut, x, [&](index_type param, const observed& o) {
         finite &= o.finite;
-        params[static_cast<std::size_t>(param)] = to_param(o.seen);
+        params[static_cast<std::size_t>(param)] = to_param(o.seen, cut.is_short(param));
       });
   return finite ? status::ok : status::not_finite;
 }
@@ -126,13 +126,14 @@ constexpr status fit(E e, const Q& q, const V& x, std::span<typename Q::param_ty
 template <execution E, a_quantizer Q, readable_view V>
 constexpr status fit(E e, const Q& q, const V& x,
                      std::span<typename Q::param_type> params) noexcept {
-  return detail::fit(e, q, x, params, [&](range r) { return q.policy.fit(r); });
+  return detail::fit(e, q, x, params,
+                     [&](range r, bool short_run) { return fit_run(q.policy, short_run, r); });
 }
 template <execution E, a_quantizer Q, readable_view V>
   requires fits_by_convention<typename Q::policy_type>
 constexpr status fit(E e, const Q& q, const V& x, std::span<typename Q::param_type> params,
                      const convention& c) noexcept {
-  return detail::fit(e, q, x, params, [&](range r) { return q.policy.fit(r, c); });
+  return detail::fit(e, q, x, params, [&](range r, bool) { return q.policy.fit(r, c); });
 }
 template <a_quantizer Q, readable_view V, std::same_as<convention>... C>
 constexpr status fit(const Q& q, const V& x, std::span<typename Q::param_type> params,

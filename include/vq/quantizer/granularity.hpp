@@ -19,12 +19,14 @@
 namespace vq::inline v1 {
 
 // `count` neighbouring runs of `length` values from flat position `begin`; run i uses parameter
-// `param + i`. The unit of work of every kernel.
+// `param + i`. The unit of work of every kernel. `short_run`: the run belongs to a parameter with
+// fewer values than the others, because its row ended (some formats have a rule for it).
 struct strip {
   index_type begin = 0;
   index_type length = 0;
   index_type count = 0;
   index_type param = 0;
+  bool short_run = false;
 };
 
 // `rows` rows of `row` values, each cut into runs of `length` (the last one may be short).
@@ -45,6 +47,10 @@ struct slices {
   constexpr index_type param_of(index_type flat) const noexcept {
     return flat % row / length + (shared ? 0 : flat / row * runs_per_row());
   }
+  // The runs of this parameter are shorter than `length`.
+  constexpr bool is_short(index_type param) const noexcept {
+    return length != 0 && row % length != 0 && (param + 1) % runs_per_row() == 0;
+  }
 
   // Covers the flat interval [begin, begin + count) with strips, in rising order. A run that the
   // interval cuts becomes a shorter run of the same parameter.
@@ -64,6 +70,7 @@ struct slices {
       if (in_run != 0 || s.count == 0) {
         s.length = length - in_run < left ? length - in_run : left;
         s.count = 1;
+        s.short_run = in_row - in_run + length > row;
       }
       f(s);
       at += s.length * s.count;

@@ -29,7 +29,7 @@ struct encode_strip {
     for (index_type run = 0; run < s.count; ++run) {
       const auto param = params[s.param + run];
       for (index_type k = 0; k < s.length; ++k, ++i, ++in) {
-        Layout::store(out, i, static_cast<code_type>(policy.encode(*in, param)));
+        Layout::store(out, i, static_cast<code_type>(encode_run(policy, s.short_run, *in, param)));
       }
     }
   }

@@ -23,7 +23,7 @@ struct kernel<encode_strip<Policy, Layout>, simd::on<Arch>> {
       const auto param = params[s.param + run];
       const index_type begin = s.begin + run * s.length;
       const auto code = [&](index_type i, index_type count) {
-        return policy.encode(simd::load_some<Arch>(in + i, count), param);
+        return encode_run(policy, s.short_run, simd::load_some<Arch>(in + i, count), param);
       };
       constexpr index_type width = codes::width;
       index_type i = 0;
@@ -67,7 +67,8 @@ struct kernel<fake_quantize_strip<Policy>, simd::on<Arch>> {
     for (index_type run = 0; run < s.count; ++run, in += s.length, out += s.length) {
       const auto param = params[s.param + run];
       simd::for_each_register<Arch>(s.length, [&](index_type i, index_type count) {
-        const auto code = policy.encode(simd::load_some<Arch>(in + i, count), param);
+        const auto code =
+            encode_run(policy, s.short_run, simd::load_some<Arch>(in + i, count), param);
         simd::store_some<Arch>(policy.decode(code, param), out + i, count);
       });
     }
