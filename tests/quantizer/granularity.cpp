@@ -34,9 +34,10 @@ void check(const vq::slices& cut, const std::vector<index_type>& want, index_typ
       index_type at = begin;
       cut.for_each_strip(begin, count, [&](vq::strip s) {
         REQUIRE(s.begin == at);
-        for (index_type run = 0; run < s.count; ++run)
-          for (index_type k = 0; k < s.length; ++k, ++at)
-            REQUIRE(s.param + run == want[static_cast<std::size_t>(at)]);
+        for (index_type row = 0; row < s.rows; ++row)
+          for (index_type run = 0; run < s.count; ++run)
+            for (index_type k = 0; k < s.length; ++k, ++at)
+              REQUIRE(s.param + run == want[static_cast<std::size_t>(at)]);
       });
       REQUIRE(at == begin + count);
     }
@@ -88,7 +89,7 @@ TEST_CASE("granularity: a run that its row ends early says so, in whatever piece
     for (index_type begin = 0; begin < cut.size(); begin += step) {
       const index_type left = cut.size() - begin;
       cut.for_each_strip(begin, left < step ? left : step, [&](vq::strip s) {
-        for (index_type i = 0; s.short_run && i < s.length * s.count; ++i) {
+        for (index_type i = 0; s.short_run && i < s.size(); ++i) {
           found.push_back(s.begin + i);
         }
       });
@@ -106,4 +107,11 @@ TEST_CASE("granularity: a run that its row ends early says so, in whatever piece
   const vq::slices groups = vq::per_group<4>::cut(std::array<index_type, 2>{2, 10});
   CHECK((!groups.is_short(1) && groups.is_short(2) && !groups.is_short(3) && groups.is_short(5)));
   CHECK(!vq::per_group<5>::cut(std::array<index_type, 2>{2, 10}).is_short(3));
+}
+
+TEST_CASE("granularity: rows that share their parameters come as one strip", "[quantizer]") {
+  const vq::slices cut = vq::per_channel<2>::cut(std::array<index_type, 3>{3, 4, 10});
+  std::vector<index_type> rows;
+  cut.for_each_strip(5, 97, [&](vq::strip s) { rows.push_back(s.rows); });
+  REQUIRE(rows == std::vector<index_type>{1, 9, 1});  // the end of a row, whole rows, a beginning
 }

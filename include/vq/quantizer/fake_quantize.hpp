@@ -20,12 +20,12 @@ template <class Policy>
 struct fake_quantize_strip {
   constexpr void operator()(const Policy& policy, const typename Policy::param_type* params,
                             strip s, const float* in, float* out) const noexcept {
-    for (index_type run = 0; run < s.count; ++run) {
-      const auto param = params[s.param + run];
-      for (index_type k = 0; k < s.length; ++k, ++in, ++out) {
-        *out = policy.decode(encode_run(policy, s.short_run, *in, param), param);
+    s.for_each_run([&](index_type run, index_type offset) {
+      const auto param = params[run];
+      for (index_type k = offset; k < offset + s.length; ++k) {
+        out[k] = policy.decode(encode_run(policy, s.short_run, in[k], param), param);
       }
-    }
+    });
   }
 };
 
@@ -75,11 +75,12 @@ constexpr status straight_through(const Q& q, const V& x,
   const tensor_view<float, 1> flat{gradient.data(), {x.size()}};
   return detail::transform(q, x, params, flat, [&](strip s, const float* in, float* to) {
     if constexpr (requires { policy_type{}.in_range(0.f, typename policy_type::param_type{}); }) {
-      for (index_type i = 0; i < s.count * s.length; ++i) {
-        if (!q.policy.in_range(in[i], params[static_cast<std::size_t>(s.param + i / s.length)])) {
-          to[i] = 0;
+      s.for_each_run([&](index_type run, index_type offset) {
+        const auto param = params[static_cast<std::size_t>(run)];
+        for (index_type k = offset; k < offset + s.length; ++k) {
+          if (!q.policy.in_range(in[k], param)) to[k] = 0;
         }
-      }
+      });
     }
   });
 }

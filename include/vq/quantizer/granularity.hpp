@@ -19,14 +19,26 @@
 namespace vq::inline v1 {
 
 // `count` neighbouring runs of `length` values from flat position `begin`; run i uses parameter
-// `param + i`. The unit of work of every kernel. `short_run`: the run belongs to a parameter with
-// fewer values than the others, because its row ended (some formats have a rule for it).
+// `param + i`. All of it `rows` times, one row after the other, with the same parameters: a kernel
+// that prepares a parameter once can use it in every row. The unit of work of every kernel.
+// `short_run`: the run belongs to a parameter with fewer values than the others, because its row
+// ended (some formats have a rule for it).
 struct strip {
   index_type begin = 0;
   index_type length = 0;
   index_type count = 0;
   index_type param = 0;
+  index_type rows = 1;
   bool short_run = false;
+
+  constexpr index_type size() const noexcept { return rows * count * length; }
+  // Calls f(param, offset of the run's first value from the strip's) for every run, in order.
+  template <class F>
+  VQ_INLINE constexpr void for_each_run(F f) const noexcept {
+    for (index_type row = 0, offset = 0; row < rows; ++row) {
+      for (index_type run = 0; run < count; ++run, offset += length) f(param + run, offset);
+    }
+  }
 };
 
 // `rows` rows of `row` values, each cut into runs of `length` (the last one may be short).
@@ -71,9 +83,11 @@ struct slices {
         s.length = length - in_run < left ? length - in_run : left;
         s.count = 1;
         s.short_run = in_row - in_run + length > row;
+      } else if (shared && in_row == 0 && s.count * length == row) {
+        s.rows = (end - at) / row;
       }
       f(s);
-      at += s.length * s.count;
+      at += s.size();
     }
   }
   template <class F>

@@ -25,13 +25,13 @@ struct encode_strip {
 
   constexpr void operator()(const Policy& policy, const typename Policy::param_type* params,
                             strip s, const float* in, stored_type* out) const noexcept {
-    index_type i = s.begin;
-    for (index_type run = 0; run < s.count; ++run) {
-      const auto param = params[s.param + run];
-      for (index_type k = 0; k < s.length; ++k, ++i, ++in) {
-        Layout::store(out, i, static_cast<code_type>(encode_run(policy, s.short_run, *in, param)));
+    s.for_each_run([&](index_type run, index_type offset) {
+      const auto param = params[run];
+      for (index_type k = offset; k < offset + s.length; ++k) {
+        Layout::store(out, s.begin + k,
+                      static_cast<code_type>(encode_run(policy, s.short_run, in[k], param)));
       }
-    }
+    });
   }
 };
 
@@ -43,14 +43,13 @@ struct decode_strip {
 
   constexpr void operator()(const Policy& policy, const typename Policy::param_type* params,
                             strip s, const stored_type* in, float* out) const noexcept {
-    index_type i = s.begin;
-    for (index_type run = 0; run < s.count; ++run) {
-      const auto param = params[s.param + run];
-      for (index_type k = 0; k < s.length; ++k, ++i, ++out) {
-        const code_type code = Layout::template load<code_type>(in, i);
-        *out = policy.decode(static_cast<float>(code), param);
+    s.for_each_run([&](index_type run, index_type offset) {
+      const auto param = params[run];
+      for (index_type k = offset; k < offset + s.length; ++k) {
+        const code_type code = Layout::template load<code_type>(in, s.begin + k);
+        out[k] = policy.decode(static_cast<float>(code), param);
       }
-    }
+    });
   }
 };
 

@@ -19,11 +19,12 @@ struct kernel<encode_strip<Policy, Layout>, simd::on<Arch>> {
 
   [[gnu::flatten]] void operator()(const Policy& policy, const typename Policy::param_type* params,
                                    strip s, const float* in, stored_type* out) const noexcept {
-    for (index_type run = 0; run < s.count; ++run, in += s.length) {
-      const auto param = params[s.param + run];
-      const index_type begin = s.begin + run * s.length;
+    s.for_each_run([&](index_type run, index_type offset) {
+      const auto param = params[run];
+      const index_type begin = s.begin + offset;
       const auto code = [&](index_type i, index_type count) {
-        return encode_run(policy, s.short_run, simd::load_some<Arch>(in + i, count), param);
+        return encode_run(policy, s.short_run, simd::load_some<Arch>(in + offset + i, count),
+                          param);
       };
       constexpr index_type width = codes::width;
       index_type i = 0;
@@ -36,7 +37,7 @@ struct kernel<encode_strip<Policy, Layout>, simd::on<Arch>> {
         const index_type count = s.length - i < width ? s.length - i : width;
         codes::store(code(i, count), out, begin + i, count);
       }
-    }
+    });
   }
 };
 
@@ -48,14 +49,13 @@ struct kernel<decode_strip<Policy, Layout>, simd::on<Arch>> {
 
   [[gnu::flatten]] void operator()(const Policy& policy, const typename Policy::param_type* params,
                                    strip s, const stored_type* in, float* out) const noexcept {
-    for (index_type run = 0; run < s.count; ++run, out += s.length) {
-      const auto param = params[s.param + run];
-      const index_type begin = s.begin + run * s.length;
+    s.for_each_run([&](index_type run, index_type offset) {
+      const auto param = params[run];
       simd::for_each_register<Arch>(s.length, [&](index_type i, index_type count) {
-        const auto value = policy.decode(codes::load(in, begin + i, count), param);
-        simd::store_some<Arch>(value, out + i, count);
+        const auto value = policy.decode(codes::load(in, s.begin + offset + i, count), param);
+        simd::store_some<Arch>(value, out + offset + i, count);
       });
-    }
+    });
   }
 };
 
@@ -64,14 +64,14 @@ template <class Policy, class Arch>
 struct kernel<fake_quantize_strip<Policy>, simd::on<Arch>> {
   [[gnu::flatten]] void operator()(const Policy& policy, const typename Policy::param_type* params,
                                    strip s, const float* in, float* out) const noexcept {
-    for (index_type run = 0; run < s.count; ++run, in += s.length, out += s.length) {
-      const auto param = params[s.param + run];
+    s.for_each_run([&](index_type run, index_type offset) {
+      const auto param = params[run];
       simd::for_each_register<Arch>(s.length, [&](index_type i, index_type count) {
         const auto code =
-            encode_run(policy, s.short_run, simd::load_some<Arch>(in + i, count), param);
-        simd::store_some<Arch>(policy.decode(code, param), out + i, count);
+            encode_run(policy, s.short_run, simd::load_some<Arch>(in + offset + i, count), param);
+        simd::store_some<Arch>(policy.decode(code, param), out + offset + i, count);
       });
-    }
+    });
   }
 };
 
