@@ -30,5 +30,7 @@ install(FILES
     ${PROJECT_BINARY_DIR}/vqConfig.cmake
     ${PROJECT_BINARY_DIR}/vqConfigVersion.cmake
     cmake/xsimd.cmake
+    cmake/dispatch.cmake
   DESTINATION ${vq_package_dir} COMPONENT vq)
+install(DIRECTORY cmake/dispatch DESTINATION ${vq_package_dir} COMPONENT vq)
 install(FILES LICENSE NOTICE DESTINATION ${CMAKE_INSTALL_DOCDIR} COMPONENT vq)

@@ -59,7 +59,7 @@ TEMPLATE_TEST_CASE("multiply_panel: exact for every number of rows, columns and 
                                                          segment % inner * 17 + at);
               const auto to = static_cast<std::size_t>(
                   n / 16 * b_step + (segment * padded + at) / 4 * 64 + n % 16 * 4 + at % 4);
-              sum += (std::int64_t{a[from]} + wide::shift) * b[to];
+              sum += (std::int64_t{a[from]} + wide::shift()) * b[to];
             }
             want.push_back(static_cast<std::int32_t>(static_cast<std::uint32_t>(sum)));
           }
@@ -79,7 +79,7 @@ TEST_CASE("multiply_panel: the products that saturate 16 bits elsewhere are exac
   const std::vector<std::int32_t> start(16, 0);
   std::vector<std::int32_t> c(16);
   using wide = vq::kernel<vq::multiply_panel<std::uint8_t>, native>;
-  const std::int32_t by_shift = wide::shift * 127;
+  const std::int32_t by_shift = wide::shift() * 127;
   const auto multiply = [&](index_type depth) {
     const vq::code_rows<std::uint8_t> rows{.first = a.data(), .count = 1, .depth = depth};
     wide{}(rows, b.data(), 16 * 64, 1, start.data(), c.data(), 16);
@@ -92,7 +92,7 @@ TEST_CASE("multiply_panel: the products that saturate 16 bits elsewhere are exac
   b.assign(b.size(), 127);
   CHECK(multiply(64) == 64 * (255 * 127 + by_shift));
   b.assign(b.size(), -128);
-  CHECK(multiply(64) == 64 * (255 + wide::shift) * -128);
+  CHECK(multiply(64) == 64 * (255 + wide::shift()) * -128);
 }
 
 TEMPLATE_TEST_CASE("conv2d: every instruction set gives the accumulators of the definition",

@@ -26,7 +26,7 @@ LEFT_OF["plan"] = LEFT_OF["optimize"] + ["optimize"]
 FRONT_DOOR = {
     "quant": "quantizer", "tensor": "tensor", "simd": "simd", "nn": "nn", "fold": "fold",
     "calibrate": "calibrate", "io": "io", "sensitivity": "analyze", "optimize": "optimize",
-    "plan": "plan", "version": None,
+    "plan": "plan", "dispatch": "core", "version": None,
 }
 
 # Firmware compiles these folders, so they use what exists without an operating system.

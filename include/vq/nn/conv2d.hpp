@@ -259,7 +259,7 @@ status conv2d(E, const tensor_view<const X, 4>& x, std::int32_t x_zero_point,
     for (index_type o = 0; o < w.outputs; ++o) {
       start[o / w.columns() * w.padded_columns() + o % w.columns()] =
           start_of(w, o, bias.empty() ? 0 : bias[static_cast<std::size_t>(o)], x_zero_point,
-                   kernel<Operation, E>::shift);
+                   kernel<Operation, E>::shift());
     }
     std::int32_t* accumulators = start + plan.start;
     X* band = reinterpret_cast<X*>(accumulators + plan.accumulators);

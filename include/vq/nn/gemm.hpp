@@ -7,7 +7,7 @@
 // by 4 steps of k, in the order [n / 16][k / 4][n % 16][k % 4] with zeros beyond the ends: one
 // register holds 4 steps of 16 columns, and every kernel reads nothing but whole registers of b.
 //
-// shift is a constant of the kernel: 0 for the reference. Instructions that multiply unsigned by
+// shift() is a constant of the kernel: 0 for the reference. Instructions that multiply unsigned by
 // signed bytes take signed a as a + 128; the caller makes up for it in `start` (see start_of).
 // Exact means: every partial sum is kept modulo 2^32, and nothing saturates on the way.
 #ifndef VQ_NN_GEMM_HPP
@@ -72,7 +72,7 @@ struct code_rows {
 // `b_step` is the distance of two blocks of 16 columns in b.
 template <byte_code A>
 struct multiply_panel {
-  static constexpr std::int32_t shift = 0;
+  static constexpr std::int32_t shift() noexcept { return 0; }
   static constexpr index_type column_step = 0;  // all columns see the same codes of a
 
   static constexpr index_type skip(index_type b_step, index_type blocks) noexcept {
@@ -125,7 +125,7 @@ struct multiply_panel {
 // `b_step` is the distance of two taps in b.
 template <byte_code A>
 struct multiply_taps {
-  static constexpr std::int32_t shift = 0;
+  static constexpr std::int32_t shift() noexcept { return 0; }
   static constexpr index_type column_step = 1;  // column n sees the codes n elements further
 
   static constexpr index_type skip(index_type, index_type blocks) noexcept {

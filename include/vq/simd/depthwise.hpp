@@ -34,7 +34,7 @@ struct tap_block<A, Arch> {
   struct sums {
     __m512i v;
   };
-  static constexpr std::int32_t shift = std::is_signed_v<A> ? 128 : 0;
+  static constexpr std::int32_t shift() noexcept { return std::is_signed_v<A> ? 128 : 0; }
 
   VQ_INLINE static sums begin(const std::int32_t* start) { return {_mm512_loadu_si512(start)}; }
   VQ_INLINE static sums weights(const std::int8_t* b) {
@@ -53,7 +53,7 @@ struct tap_block<A, avx2> {
   struct sums {
     __m256i v[2];
   };
-  static constexpr std::int32_t shift = std::is_signed_v<A> ? 128 : 0;
+  static constexpr std::int32_t shift() noexcept { return std::is_signed_v<A> ? 128 : 0; }
 
   VQ_INLINE static sums begin(const std::int32_t* start) {
     const auto* from = reinterpret_cast<const __m256i*>(start);
@@ -85,7 +85,7 @@ struct tap_block<A, Arch> {
   struct sums {
     int32x4_t v[4];
   };
-  static constexpr std::int32_t shift = std::is_signed_v<A> ? 0 : -128;
+  static constexpr std::int32_t shift() noexcept { return std::is_signed_v<A> ? 0 : -128; }
 
   VQ_INLINE static sums begin(const std::int32_t* start) {
     return {{vld1q_s32(start), vld1q_s32(start + 4), vld1q_s32(start + 8), vld1q_s32(start + 12)}};
@@ -109,7 +109,7 @@ struct tap_block<A, Arch> {
 #endif
 
 template <class A, class Arch>
-concept has_tap_block = requires { tap_block<A, Arch>::shift; };
+concept has_tap_block = requires { tap_block<A, Arch>::shift(); };
 
 }  // namespace vq::inline v1::simd
 
@@ -119,7 +119,7 @@ template <byte_code A, class Arch>
   requires simd::has_tap_block<A, Arch>
 struct kernel<multiply_taps<A>, simd::on<Arch>> {
   using unit = simd::tap_block<A, Arch>;
-  static constexpr std::int32_t shift = unit::shift;
+  static constexpr std::int32_t shift() noexcept { return unit::shift(); }
 
   [[gnu::flatten]] void operator()(const code_rows<A>& a, const std::int8_t* b, index_type b_step,
                                    index_type blocks, const std::int32_t* start, std::int32_t* c,

@@ -55,7 +55,7 @@ struct panel_block<A, avx512_vnni> {
   struct sums {
     __m512i v = _mm512_setzero_si512();
   };
-  static constexpr std::int32_t shift = std::is_signed_v<A> ? 128 : 0;
+  static constexpr std::int32_t shift() noexcept { return std::is_signed_v<A> ? 128 : 0; }
   static constexpr int tile_blocks = 4;
   static constexpr int tile_rows(int blocks) { return blocks == 4 ? 4 : 8; }
 
@@ -78,7 +78,7 @@ struct panel_block<A, avx512> {
   struct sums {  // a column takes two neighbouring lanes
     __m512i v[2] = {_mm512_setzero_si512(), _mm512_setzero_si512()};
   };
-  static constexpr std::int32_t shift = 0;
+  static constexpr std::int32_t shift() noexcept { return 0; }
   static constexpr int tile_blocks = 2;
   static constexpr int tile_rows(int blocks) { return blocks == 2 ? 4 : 8; }
 
@@ -114,7 +114,7 @@ struct panel_block<A, avx2> {
     __m256i v[4] = {_mm256_setzero_si256(), _mm256_setzero_si256(), _mm256_setzero_si256(),
                     _mm256_setzero_si256()};
   };
-  static constexpr std::int32_t shift = 0;
+  static constexpr std::int32_t shift() noexcept { return 0; }
   static constexpr int tile_blocks = 1;
   static constexpr int tile_rows(int) { return 2; }
 
@@ -157,7 +157,7 @@ struct panel_block<A, neon_dotprod> {
   struct sums {
     int32x4_t v[4] = {vdupq_n_s32(0), vdupq_n_s32(0), vdupq_n_s32(0), vdupq_n_s32(0)};
   };
-  static constexpr std::int32_t shift = std::is_signed_v<A> ? 0 : -128;
+  static constexpr std::int32_t shift() noexcept { return std::is_signed_v<A> ? 0 : -128; }
   static constexpr int tile_blocks = 1;
   static constexpr int tile_rows(int) { return 4; }
 
@@ -187,7 +187,7 @@ struct panel_block<A, neon> {
     int32x4_t v[8] = {vdupq_n_s32(0), vdupq_n_s32(0), vdupq_n_s32(0), vdupq_n_s32(0),
                       vdupq_n_s32(0), vdupq_n_s32(0), vdupq_n_s32(0), vdupq_n_s32(0)};
   };
-  static constexpr std::int32_t shift = std::is_signed_v<A> ? 0 : -128;
+  static constexpr std::int32_t shift() noexcept { return std::is_signed_v<A> ? 0 : -128; }
   static constexpr int tile_blocks = 1;
   static constexpr int tile_rows(int) { return 2; }
 
@@ -217,7 +217,7 @@ struct panel_block<A, neon> {
 #endif
 
 template <class A, class Arch>
-concept has_panel_block = requires { panel_block<A, Arch>::shift; };
+concept has_panel_block = requires { panel_block<A, Arch>::shift(); };
 
 }  // namespace vq::inline v1::simd
 
@@ -227,7 +227,7 @@ template <byte_code A, class Arch>
   requires simd::has_panel_block<A, Arch>
 struct kernel<multiply_panel<A>, simd::on<Arch>> {
   using unit = simd::panel_block<A, Arch>;
-  static constexpr std::int32_t shift = unit::shift;
+  static constexpr std::int32_t shift() noexcept { return unit::shift(); }
 
   [[gnu::flatten]] void operator()(const code_rows<A>& a, const std::int8_t* b, index_type b_step,
                                    index_type blocks, const std::int32_t* start, std::int32_t* c,

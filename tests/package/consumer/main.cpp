@@ -7,6 +7,9 @@
 #ifdef CONSUMER_WITH_json
 #include <vq/io.hpp>
 #endif
+#ifdef CONSUMER_WITH_dispatch
+#include <vq/dispatch.hpp>
+#endif
 
 int main() {
   const float weights[] = {127.f, -64.f, 3.f, 0.f, 12.7f, -6.4f, 0.3f, 0.f};
@@ -21,5 +24,12 @@ int main() {
   for (int i = 0; i < 8; ++i) {
     if (codes[i] != expected[i]) return 3;
   }
+#ifdef CONSUMER_WITH_dispatch
+  std::int8_t wide[8];
+  if (vq::quantize(vq::dispatch, q, view, params, wide) != vq::status::ok) return 4;
+  for (int i = 0; i < 8; ++i) {
+    if (wide[i] != expected[i]) return 5;
+  }
+#endif
   return 0;
 }

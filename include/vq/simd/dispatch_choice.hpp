@@ -1,0 +1,129 @@
+// Which instruction set vq::dispatch uses: for the choosing unit of vq_add_dispatch, which is
+// compiled for the baseline CPU. The units that it chooses from include simd/dispatch_entry.hpp.
+#ifndef VQ_SIMD_DISPATCH_CHOICE_HPP
+#define VQ_SIMD_DISPATCH_CHOICE_HPP
+
+#include <cstdlib>
+#include <cstring>
+
+#if defined(__aarch64__) && defined(__linux__)
+#include <sys/auxv.h>
+#endif
+
+#include <vq/core/dispatch.hpp>
+#include <vq/simd/execution.hpp>
+
+namespace vq::inline v1::simd {
+
+// The name of a tag, and whether the CPU and the operating system run it. Flags of the same tags
+// stand in cmake/dispatch.cmake.
+template <class Arch>
+struct cpu;
+
+template <class... Arch>
+struct arch_list {
+  static constexpr int size = sizeof...(Arch);
+};
+
+#if defined(__x86_64__)
+
+template <>
+struct cpu<sse2> {
+  static constexpr const char* name = "sse2";
+  static bool runs() noexcept { return true; }
+};
+template <>
+struct cpu<avx2> {
+  static constexpr const char* name = "avx2";
+  static bool runs() noexcept {
+    return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
+  }
+};
+template <>
+struct cpu<avx512> {
+  static constexpr const char* name = "avx512";
+  static bool runs() noexcept {
+    return cpu<avx2>::runs() && __builtin_cpu_supports("avx512f") &&
+           __builtin_cpu_supports("avx512cd") && __builtin_cpu_supports("avx512bw") &&
+           __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
+  }
+};
+template <>
+struct cpu<avx512_vnni> {
+  static constexpr const char* name = "avx512_vnni";
+  static bool runs() noexcept {
+    return cpu<avx512>::runs() && __builtin_cpu_supports("avx512vnni");
+  }
+};
+using dispatched_archs = arch_list<sse2, avx2, avx512, avx512_vnni>;  // the best last
+
+#elif defined(__aarch64__)
+
+template <>
+struct cpu<neon> {
+  static constexpr const char* name = "neon";
+  static bool runs() noexcept { return true; }
+};
+template <>
+struct cpu<neon_dotprod> {
+  static constexpr const char* name = "neon_dotprod";
+  static bool runs() noexcept {
+#if defined(__linux__)
+    return (getauxval(AT_HWCAP) & HWCAP_ASIMDDP) != 0;
+#else
+    return false;
+#endif
+  }
+};
+using dispatched_archs = arch_list<neon, neon_dotprod>;
+
+#endif
+
+// The place of the chosen tag in the list: the wish, if it is one that runs, else the best.
+template <class... Arch>
+int choose(arch_list<Arch...>, const char* wish) noexcept {
+  const char* const names[] = {cpu<Arch>::name...};
+  const bool runs[] = {cpu<Arch>::runs()...};
+  int best = 0;
+  for (int i = 0; i < arch_list<Arch...>::size; ++i) {
+    if (!runs[i]) continue;
+    if (wish != nullptr && std::strcmp(wish, names[i]) == 0) return i;
+    best = i;
+  }
+  return best;
+}
+inline int chosen_arch() noexcept {
+  static const int chosen = choose(dispatched_archs{}, std::getenv("VQ_ISA"));
+  return chosen;
+}
+template <class... Arch>
+const char* name_of_chosen(arch_list<Arch...>) noexcept {
+  const char* const names[] = {cpu<Arch>::name...};
+  return names[chosen_arch()];
+}
+
+// The operation as the unit for Arch has compiled it.
+template <class Operation, class Arch>
+dispatch_entry<Operation> entry_of() noexcept;
+
+template <class Operation, class... Arch>
+dispatch_entry<Operation> entry_of_chosen(arch_list<Arch...>) noexcept {
+  using maker = dispatch_entry<Operation> (*)() noexcept;
+  const maker entries[] = {&entry_of<Operation, Arch>...};
+  return entries[chosen_arch()]();
+}
+
+}  // namespace vq::inline v1::simd
+
+namespace vq::inline v1 {
+
+template <class Operation>
+const dispatch_entry<Operation>& dispatched() noexcept {
+  static const dispatch_entry<Operation> chosen =
+      simd::entry_of_chosen<Operation>(simd::dispatched_archs{});
+  return chosen;
+}
+
+}  // namespace vq::inline v1
+
+#endif
