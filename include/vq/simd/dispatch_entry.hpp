@@ -8,7 +8,7 @@
 #define VQ_SIMD_DISPATCH_ENTRY_HPP
 
 #include <vq/core/dispatch.hpp>
-#include <vq/simd.hpp>
+#include <vq/simd/execution.hpp>
 
 namespace vq::inline v1::simd {
 
