@@ -1,141 +1,105 @@
-// The integer layers: multiply_panel alone, convolutions of ResNet-20, MobileNetV2 and ResNet-50
-// with their requantization (channels last, one image, one thread), and addition. For the float
-// side, the same product as a single-precision matrix product of Eigen.
-#include <array>
+// The integer layers, channels last, one image: convolutions of ResNet-50 and MobileNetV2 with their
+// requantization to u8, and residual addition. Cases: <in>to<out>_<height>x<width>.
 #include <cstdint>
+#include <memory>
+#include <stdexcept>
+#include <string>
 #include <vector>
-
-#include <Eigen/Core>
-#include <benchmark/benchmark.h>
 
 #include <vq/nn.hpp>
 #include <vq/simd.hpp>
+
+#include "limits.hpp"
+#include "support.hpp"
 
 namespace {
 
 using vq::index_type;
 using X = std::uint8_t;
 
-template <class T>
-std::vector<T> codes(index_type size) {
-  std::vector<T> values(static_cast<std::size_t>(size));
-  for (std::size_t i = 0; i < values.size(); ++i) values[i] = static_cast<T>(i * 7919 % 251);
-  return values;
-}
+struct layer {
+  index_type inputs, outputs, side, kernel, groups = 1;
 
-void count(benchmark::State& state, index_type products) {
-  state.counters["GMAC/s"] = benchmark::Counter(
-      static_cast<double>(state.iterations() * products) * 1e-9, benchmark::Counter::kIsRate);
-}
-
-// Arguments: rows, columns, depth.
-template <class E>
-void product(benchmark::State& state) {
-  const index_type rows = state.range(0), columns = state.range(1), depth = state.range(2);
-  const auto x = codes<X>(rows * depth);
-  const auto w = codes<std::int8_t>(columns * depth);
-  const auto need = vq::packed_size(vq::shape_type<2>{columns, depth});
-  std::vector<std::int8_t> packed(static_cast<std::size_t>(need.codes));
-  std::vector<std::int32_t> sums(static_cast<std::size_t>(need.sums));
-  const auto weights = vq::pack_weights<std::int8_t>(
-      vq::tensor_view<const std::int8_t, 2>{w.data(), {columns, depth}}, packed, sums);
-  const index_type blocks = vq::panel::blocks(columns);
-  const std::vector<std::int32_t> start(static_cast<std::size_t>(blocks * 16));
-  std::vector<std::int32_t> c(static_cast<std::size_t>(rows * blocks * 16));
-  const vq::code_rows<X> a{.first = x.data(), .step = depth, .count = rows, .depth = depth};
-  for (auto _ : state) {
-    vq::kernel<vq::multiply_panel<X>, E>{}(a, weights->codes, weights->block_step(), blocks,
-                                           start.data(), c.data(), blocks * 16);
-    benchmark::DoNotOptimize(c.data());
-    benchmark::ClobberMemory();
+  vq::shape_type<4> weights() const { return {outputs, inputs / groups, kernel, kernel}; }
+  vq::shape_type<4> channels_last(index_type channels) const { return {1, channels, side, side}; }
+  vq::shape_type<4> steps(index_type channels) const { return {0, 1, side * channels, channels}; }
+  static std::size_t count(index_type n) { return static_cast<std::size_t>(n); }
+  std::size_t pixels() const { return count(side * side); }
+  index_type products() const { return side * side * vq::volume(weights()); }
+  std::string case_name() const {
+    const std::string size = std::to_string(side) + "x" + std::to_string(side);
+    return std::to_string(inputs) + "to" + std::to_string(outputs) + "_" + size;
   }
-  count(state, rows * columns * depth);
-}
+};
 
-void product_eigen(benchmark::State& state) {
-  using matrix = Eigen::Matrix<float, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
-  const matrix x = matrix::Random(state.range(0), state.range(2));
-  const matrix w = matrix::Random(state.range(1), state.range(2));
-  matrix y(state.range(0), state.range(1));
-  for (auto _ : state) {
-    y.noalias() = x * w.transpose();
-    benchmark::DoNotOptimize(y.data());
-    benchmark::ClobberMemory();
+// Everything that one convolution needs; stride 1, same size.
+class convolution {
+ public:
+  explicit convolution(const layer& l)
+      : in_{vqb::random_bytes(l.pixels() * l.count(l.inputs)).data(), l.channels_last(l.inputs),
+            l.steps(l.inputs)},
+        out_{vqb::scratch<X>(0, l.pixels() * l.count(l.outputs)).data(), l.channels_last(l.outputs),
+             l.steps(l.outputs)},
+        window_{.padding = vq::pad_evenly(l.kernel / 2)},
+        multipliers_(l.count(l.outputs), vq::float_multiplier{0.001f}) {
+    const auto need = vq::packed_size(l.weights(), l.groups);
+    codes_.resize(l.count(need.codes));
+    sums_.resize(l.count(need.sums));
+    const auto codes = vqb::random_codes(l.count(vq::volume(l.weights())));
+    weights_ = *vq::pack_weights<std::int8_t>({codes.data(), l.weights()}, l.groups, codes_, sums_);
+    workspace_.resize(l.count(vq::conv2d_workspace(in_, weights_, window_)));
   }
-  count(state, state.range(0) * state.range(1) * state.range(2));
+
+  template <class E>
+  vq::status run(E execution) {
+    const vq::to_codes<X> stage{.multipliers = multipliers_, .zero_point = 3};
+    return vq::conv2d(execution, in_, 7, weights_, {}, window_, stage, out_, workspace_);
+  }
+
+ private:
+  vq::tensor_view<const X, 4> in_;
+  vq::tensor_view<X, 4> out_;
+  vq::window2d window_;
+  std::vector<vq::float_multiplier> multipliers_;
+  std::vector<std::int8_t> codes_;
+  std::vector<std::int32_t> sums_, workspace_;
+  vq::packed_weights weights_;
+};
+
+template <class E>
+void add_convolution(const char* kernel, const layer& l, const char* who, E execution) {
+  vqb::add(kernel, l.case_name(), who, {2 * l.products(), vqb::operations}, [=] {
+    const auto state = std::make_shared<convolution>(l);
+    if (state->run(execution) != vq::status::ok) throw std::runtime_error("refused");
+    return [=] { static_cast<void>(state->run(execution)); };
+  });
 }
 
-// Arguments: channels, side, outputs, kernel, stride, groups.
 template <class E>
-void convolution(benchmark::State& state) {
-  const index_type channels = state.range(0), side = state.range(1), outputs = state.range(2);
-  const index_type kernel = state.range(3), stride = state.range(4), groups = state.range(5);
-  const vq::shape_type<4> shape{outputs, channels / groups, kernel, kernel};
-  const auto x = codes<X>(channels * side * side);
-  const auto w = codes<std::int8_t>(vq::volume(shape));
-  const auto need = vq::packed_size(shape, groups);
-  std::vector<std::int8_t> packed(static_cast<std::size_t>(need.codes));
-  std::vector<std::int32_t> sums(static_cast<std::size_t>(need.sums));
-  const auto weights = vq::pack_weights<std::int8_t>({w.data(), shape}, groups, packed, sums);
+void add_addition(const char* who, E execution) {
+  constexpr std::size_t size = 64 << 10;
+  vqb::add("add_u8", "L2", who, {3 * size, vqb::bytes}, [=] {
+    const auto p = *vq::fit_add({0.02f, 3}, {0.03f, 120}, {0.04f, 7}, vq::all_codes<X>);
+    const vq::tensor_view<const X, 1> a{vqb::random_bytes(2 * size).data(), {size}},
+        b{a.data_handle() + size, {size}};
+    const vq::tensor_view<X, 1> y{vqb::scratch<X>(0, size).data(), {size}};
+    return [=] { static_cast<void>(vq::add(execution, p, a, b, y)); };
+  });
+}
 
-  const vq::window2d window{.stride = {stride, stride}, .padding = vq::pad_evenly(kernel / 2)};
-  const vq::size2d size = vq::output_size({side, side}, {kernel, kernel}, window);
-  std::vector<X> y(static_cast<std::size_t>(outputs * size.height * size.width));
-  const vq::tensor_view<const X, 4> in{
-      x.data(), {1, channels, side, side}, {0, 1, side * channels, channels}};
-  const vq::tensor_view<X, 4> out{
-      y.data(), {1, outputs, size.height, size.width}, {0, 1, size.width * outputs, outputs}};
-  const std::vector<vq::float_multiplier> m(static_cast<std::size_t>(outputs), {0.001f});
-  const vq::to_codes<X> stage{.multipliers = m, .zero_point = 3};
-  std::vector<std::int32_t> workspace(
-      static_cast<std::size_t>(vq::conv2d_workspace(in, *weights, window)));
-  for (auto _ : state) {
-    if (vq::conv2d(E{}, in, 7, *weights, {}, window, stage, out, workspace) != vq::status::ok) {
-      state.SkipWithError("refused");
-      break;
+const bool registered = [] {
+  const auto layers = [](const char* kernel, std::initializer_list<layer> list) {
+    for (const layer& l : list) {
+      add_convolution(kernel, l, "native", vq::simd::native);
+      vqb::limit_peak(kernel, l.case_name(), vqb::peak::int8);
     }
-    benchmark::DoNotOptimize(y.data());
-    benchmark::ClobberMemory();
-  }
-  count(state, size.height * size.width * vq::volume(shape));
-}
-
-template <class E>
-void addition(benchmark::State& state) {
-  constexpr index_type size = 64 * 1024;
-  const auto a = codes<X>(size), b = codes<X>(size);
-  std::vector<X> y(size);
-  const auto p = vq::fit_add({0.02f, 3}, {0.03f, 120}, {0.04f, 7}, vq::all_codes<X>);
-  const vq::tensor_view<const X, 1> from_a{a.data(), {size}}, from_b{b.data(), {size}};
-  for (auto _ : state) {
-    static_cast<void>(vq::add(E{}, *p, from_a, from_b, vq::tensor_view<X, 1>{y.data(), {size}}));
-    benchmark::DoNotOptimize(y.data());
-    benchmark::ClobberMemory();
-  }
-  state.counters["Gelem/s"] = benchmark::Counter(
-      static_cast<double>(state.iterations() * size) * 1e-9, benchmark::Counter::kIsRate);
-}
-
-void products(benchmark::internal::Benchmark* b) {
-  b->Args({1024, 64, 576})->Args({256, 96, 16})->Args({1, 1000, 1280});
-}
-void convolutions(benchmark::internal::Benchmark* b) {
-  b->Args({16, 32, 16, 3, 1, 1})  // ResNet-20
-      ->Args({64, 8, 64, 3, 1, 1})
-      ->Args({16, 32, 96, 1, 1, 1})  // MobileNetV2
-      ->Args({96, 32, 96, 3, 1, 96})
-      ->Args({64, 56, 64, 3, 1, 1})  // ResNet-50
-      ->Args({64, 56, 256, 1, 1, 1});
-}
-
-using scalar = vq::scalar_t;
-using native = vq::simd::native_t;
-
-BENCHMARK(product<scalar>)->Name("product/scalar")->Args({1024, 64, 576});
-BENCHMARK(product<native>)->Name("product/native")->Apply(products);
-BENCHMARK(product_eigen)->Name("product/eigen_f32")->Apply(products);
-BENCHMARK(convolution<native>)->Name("conv2d/native")->Apply(convolutions);
-BENCHMARK(addition<scalar>)->Name("add/scalar");
-BENCHMARK(addition<native>)->Name("add/native");
+  };
+  layers("conv3x3_u8", {{64, 64, 56, 3}, {128, 128, 28, 3}, {256, 256, 14, 3}, {512, 512, 7, 3}});
+  layers("conv1x1_u8", {{64, 256, 56, 1}});
+  layers("depthwise3x3_u8", {{96, 96, 56, 3, 96}, {384, 384, 14, 3, 384}});
+  add_addition("native", vq::simd::native);
+  add_addition("scalar", vq::scalar);
+  return vqb::limit_stream("add_u8", "L2", 64 << 10, 2, 1);
+}();
 
 }  // namespace

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Builds and runs the benchmarks.
-#   bash benchmarks/run.sh [options for Google Benchmark]
+# Builds and runs the benchmarks; prints one table.
+#   bash benchmarks/run.sh [--json FILE] [options for Google Benchmark]
 # VQ_PRESET selects another preset of CMakePresets.json than release.
 set -euo pipefail
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
@@ -14,5 +14,6 @@ preset=${VQ_PRESET:-release}
   cd "$root"
   cmake --preset "$preset" -DVQ_BUILD_TESTS=OFF -DVQ_BUILD_BENCHMARKS=ON -DVQ_BUILD_EXAMPLES=OFF
   cmake --build --preset "$preset" --parallel "$(jobs_for_this_machine)" --target vq_benchmarks
-)
+) >&2
+# In the caller's folder, so that relative names mean what they say.
 exec "$root/build/$preset/bin/vq_benchmarks" "$@"
