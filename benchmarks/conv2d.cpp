@@ -3,51 +3,49 @@
 #include <cstdint>
 #include <memory>
 #include <stdexcept>
-#include <string>
 #include <vector>
 
 #include <vq/nn.hpp>
 #include <vq/simd.hpp>
 
 #include "limits.hpp"
+#include "shapes.hpp"
 #include "support.hpp"
 
 namespace {
 
 using vq::index_type;
+using vqb::conv_shape;
 using X = std::uint8_t;
 
-struct layer {
-  index_type inputs, outputs, side, kernel, groups = 1;
-
-  vq::shape_type<4> weights() const { return {outputs, inputs / groups, kernel, kernel}; }
-  vq::shape_type<4> channels_last(index_type channels) const { return {1, channels, side, side}; }
-  vq::shape_type<4> steps(index_type channels) const { return {0, 1, side * channels, channels}; }
-  static std::size_t count(index_type n) { return static_cast<std::size_t>(n); }
-  std::size_t pixels() const { return count(side * side); }
-  index_type products() const { return side * side * vq::volume(weights()); }
-  std::string case_name() const {
-    const std::string size = std::to_string(side) + "x" + std::to_string(side);
-    return std::to_string(inputs) + "to" + std::to_string(outputs) + "_" + size;
-  }
-};
+vq::shape_type<4> weights_of(const conv_shape& c) {
+  return {c.outputs, c.inputs / c.groups, c.kernel, c.kernel};
+}
+vq::shape_type<4> channels_last(index_type channels, index_type side) {
+  return {1, channels, side, side};
+}
+vq::shape_type<4> steps(index_type channels, index_type side) {
+  return {0, 1, side * channels, channels};
+}
+std::size_t count(index_type n) { return static_cast<std::size_t>(n); }
 
 // Everything that one convolution needs; stride 1, same size.
 class convolution {
  public:
-  explicit convolution(const layer& l)
-      : in_{vqb::random_bytes(l.pixels() * l.count(l.inputs)).data(), l.channels_last(l.inputs),
-            l.steps(l.inputs)},
-        out_{vqb::scratch<X>(0, l.pixels() * l.count(l.outputs)).data(), l.channels_last(l.outputs),
-             l.steps(l.outputs)},
-        window_{.padding = vq::pad_evenly(l.kernel / 2)},
-        multipliers_(l.count(l.outputs), vq::float_multiplier{0.001f}) {
-    const auto need = vq::packed_size(l.weights(), l.groups);
-    codes_.resize(l.count(need.codes));
-    sums_.resize(l.count(need.sums));
-    const auto codes = vqb::random_codes(l.count(vq::volume(l.weights())));
-    weights_ = *vq::pack_weights<std::int8_t>({codes.data(), l.weights()}, l.groups, codes_, sums_);
-    workspace_.resize(l.count(vq::conv2d_workspace(in_, weights_, window_)));
+  explicit convolution(const conv_shape& c)
+      : in_{vqb::random_bytes(c.in_size()).data(), channels_last(c.inputs, c.side),
+            steps(c.inputs, c.side)},
+        out_{vqb::scratch<X>(0, c.out_size()).data(), channels_last(c.outputs, c.side),
+             steps(c.outputs, c.side)},
+        window_{.padding = vq::pad_evenly(c.kernel / 2)},
+        multipliers_(count(c.outputs), vq::float_multiplier{0.001f}) {
+    const auto need = vq::packed_size(weights_of(c), c.groups);
+    codes_.resize(count(need.codes));
+    sums_.resize(count(need.sums));
+    const vq::tensor_view<const std::int8_t, 4> w{vqb::random_codes(c.weights()).data(),
+                                                  weights_of(c)};
+    weights_ = *vq::pack_weights<std::int8_t>(w, c.groups, codes_, sums_);
+    workspace_.resize(count(vq::conv2d_workspace(in_, weights_, window_)));
   }
 
   template <class E>
@@ -67,9 +65,9 @@ class convolution {
 };
 
 template <class E>
-void add_convolution(const char* kernel, const layer& l, const char* who, E execution) {
-  vqb::add(kernel, l.case_name(), who, {2 * l.products(), vqb::operations}, [=] {
-    const auto state = std::make_shared<convolution>(l);
+void add_convolution(const char* kernel, const conv_shape& c, const char* who, E execution) {
+  vqb::add(kernel, c.case_name(), who, {c.operations(), vqb::operations}, [=] {
+    const auto state = std::make_shared<convolution>(c);
     if (state->run(execution) != vq::status::ok) throw std::runtime_error("refused");
     return [=] { static_cast<void>(state->run(execution)); };
   });
@@ -88,15 +86,10 @@ void add_addition(const char* who, E execution) {
 }
 
 const bool registered = [] {
-  const auto layers = [](const char* kernel, std::initializer_list<layer> list) {
-    for (const layer& l : list) {
-      add_convolution(kernel, l, "native", vq::simd::native);
-      vqb::limit_peak(kernel, l.case_name(), vqb::peak::int8);
-    }
-  };
-  layers("conv3x3_u8", {{64, 64, 56, 3}, {128, 128, 28, 3}, {256, 256, 14, 3}, {512, 512, 7, 3}});
-  layers("conv1x1_u8", {{64, 256, 56, 1}});
-  layers("depthwise3x3_u8", {{96, 96, 56, 3, 96}, {384, 384, 14, 3, 384}});
+  vqb::for_each_convolution([](const char* kernel, const conv_shape& c) {
+    add_convolution(kernel, c, "native", vq::simd::native);
+    vqb::limit_peak(kernel, c.case_name(), vqb::peak::int8);
+  });
   add_addition("native", vq::simd::native);
   add_addition("scalar", vq::scalar);
   return vqb::limit_stream("add_u8", "L2", 64 << 10, 2, 1);
