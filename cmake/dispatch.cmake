@@ -11,21 +11,8 @@
 #   target_link_libraries(app PRIVATE my_kernels)
 #
 # Formats that differ in their granularity only are one format: list them once.
+include(${CMAKE_CURRENT_LIST_DIR}/instruction_sets.cmake)
 set(vq_dispatch_dir ${CMAKE_CURRENT_LIST_DIR}/dispatch)
-
-# Tags of simd/execution.hpp, as simd/dispatch_choice.hpp lists them, with their flags.
-if(CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64|amd64")
-  set(vq_dispatch_tags sse2 avx2 avx512 avx512_vnni)
-  set(vq_dispatch_flags_sse2 "")
-  set(vq_dispatch_flags_avx2 -mavx2 -mfma -mf16c)
-  set(vq_dispatch_flags_avx512 ${vq_dispatch_flags_avx2}
-    -mavx512f -mavx512cd -mavx512dq -mavx512bw -mavx512vl)
-  set(vq_dispatch_flags_avx512_vnni ${vq_dispatch_flags_avx512} -mavx512vnni)
-elseif(CMAKE_SYSTEM_PROCESSOR MATCHES "aarch64|arm64")
-  set(vq_dispatch_tags neon neon_dotprod)
-  set(vq_dispatch_flags_neon "")
-  set(vq_dispatch_flags_neon_dotprod -march=armv8.2-a+dotprod)
-endif()
 
 function(vq_add_dispatch target)
   cmake_parse_arguments(arg "" "" "HEADERS;FORMATS;OPERATIONS" ${ARGN})
@@ -33,7 +20,7 @@ function(vq_add_dispatch target)
     message(FATAL_ERROR "vq_add_dispatch(${target}): what are ${arg_UNPARSED_ARGUMENTS}? "
       "It takes HEADERS, FORMATS and OPERATIONS.")
   endif()
-  if(NOT vq_dispatch_tags)
+  if(NOT vq_isas)
     message(FATAL_ERROR "vq_add_dispatch(${target}): no instruction sets are known for "
       "${CMAKE_SYSTEM_PROCESSOR}. Use vq::simd::native or vq::scalar there.")
   endif()
@@ -60,15 +47,12 @@ function(_vq_add_dispatch target)
   set(tag "")
   configure_file(${vq_dispatch_dir}/choice.cpp.in ${folder}/choice.cpp @ONLY)
   set(sources ${folder}/choice.cpp)
-  foreach(tag IN LISTS vq_dispatch_tags)
+  foreach(tag IN LISTS vq_isas)
     configure_file(${vq_dispatch_dir}/wide.cpp.in ${folder}/${tag}.cpp @ONLY)
     list(APPEND sources ${folder}/${tag}.cpp)
     # Optimized in every build: without inlining, helpers would leave the units that compile them.
-    set(flags -O3 ${vq_dispatch_flags_${tag}})
-    if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
-      list(APPEND flags -Wno-uninitialized -Wno-maybe-uninitialized)  # GCC's own avx512fintrin.h
-    endif()
-    set_source_files_properties(${folder}/${tag}.cpp PROPERTIES COMPILE_OPTIONS "${flags}")
+    set_source_files_properties(${folder}/${tag}.cpp PROPERTIES
+      COMPILE_OPTIONS "-O3;${vq_isa_flags_${tag}}")
   endforeach()
   add_library(${target} STATIC EXCLUDE_FROM_ALL ${sources})
   set_target_properties(${target} PROPERTIES POSITION_INDEPENDENT_CODE ON)
@@ -76,7 +60,7 @@ function(_vq_add_dispatch target)
   target_link_libraries(${target} PUBLIC vq::vq PRIVATE vq::simd)
 endfunction()
 
-if(vq_dispatch_tags AND NOT TARGET vq::dispatch)
+if(vq_isas AND NOT TARGET vq::dispatch)
   set(includes "#include <vq/nn.hpp>\n#include <vq/quant.hpp>\n")
   set(operations "#include \"operations.inc\"\n")
   set(isa_name "const char* vq::dispatched_isa() noexcept {

@@ -31,6 +31,7 @@ install(FILES
     ${PROJECT_BINARY_DIR}/vqConfigVersion.cmake
     cmake/xsimd.cmake
     cmake/dispatch.cmake
+    cmake/instruction_sets.cmake
   DESTINATION ${vq_package_dir} COMPONENT vq)
 install(DIRECTORY cmake/dispatch DESTINATION ${vq_package_dir} COMPONENT vq)
 install(FILES LICENSE NOTICE DESTINATION ${CMAKE_INSTALL_DOCDIR} COMPONENT vq)

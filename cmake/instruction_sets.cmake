@@ -1,0 +1,31 @@
+# The tags of simd/execution.hpp with the compiler flags that they stand for: for vq_add_dispatch,
+# which compiles the kernels of all of them, and for the tests.
+#
+#   vq_isas                  the tags of this kind of CPU, as simd/dispatch_choice.hpp lists them
+#   vq_isa_flags_<tag>       none for the baseline, the first tag
+#   vq_isa_runs_<tag>        a C++ expression: does the CPU at hand run it? (with vq_isa_header)
+if(CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64|amd64")
+  set(vq_isas sse2 avx2 avx512 avx512_vnni)
+  set(vq_isa_flags_sse2 "")
+  set(vq_isa_flags_avx2 -mavx2 -mfma -mf16c)
+  set(vq_isa_flags_avx512 ${vq_isa_flags_avx2}
+    -mavx512f -mavx512cd -mavx512dq -mavx512bw -mavx512vl)
+  if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
+    list(APPEND vq_isa_flags_avx512 -Wno-uninitialized -Wno-maybe-uninitialized)  # in GCC's own headers
+  endif()
+  set(vq_isa_flags_avx512_vnni ${vq_isa_flags_avx512} -mavx512vnni)
+
+  set(vq_isa_header cstddef)
+  set(vq_isa_runs_avx2 "__builtin_cpu_supports(\"avx2\")")
+  set(vq_isa_runs_avx512 "__builtin_cpu_supports(\"avx512vl\")")
+  set(vq_isa_runs_avx512_vnni "__builtin_cpu_supports(\"avx512vnni\")")
+elseif(CMAKE_SYSTEM_PROCESSOR MATCHES "aarch64|arm64")
+  set(vq_isas neon neon_dotprod)
+  set(vq_isa_flags_neon "")
+  set(vq_isa_flags_neon_dotprod -march=armv8.2-a+dotprod)
+
+  set(vq_isa_header sys/auxv.h)
+  set(vq_isa_runs_neon_dotprod "getauxval(AT_HWCAP) & HWCAP_ASIMDDP")
+else()
+  set(vq_isas "")
+endif()
