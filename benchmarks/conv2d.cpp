@@ -51,7 +51,8 @@ class convolution {
   template <class E>
   vq::status run(E execution) {
     const vq::to_codes<X> stage{.multipliers = multipliers_, .zero_point = 3};
-    return vq::conv2d(execution, in_, 7, weights_, {}, window_, stage, out_, workspace_);
+    return vq::conv2d(execution, in_, vqb::conv_zero_point, weights_, {}, window_, stage, out_,
+                      workspace_);
   }
 
  private:

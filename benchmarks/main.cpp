@@ -155,10 +155,15 @@ int main(int count, char** texts) {
 
   std::vector<vqb::row> rows;
   std::vector<std::vector<std::string>> names;  // of the measurements of each row
+  bool too_many_threads = false;
   for (const auto& full : selected_names()) {
     const auto name = vqb::parse_name(full);
     if (!name) {
       std::fprintf(stderr, "%s: left out, the name is not <kernel>/<case>/<who>\n", full.c_str());
+      continue;
+    }
+    if (name->row.threads > vqb::usable_cpus()) {
+      too_many_threads = true;
       continue;
     }
     const auto found = std::find_if(rows.begin(), rows.end(),
@@ -169,6 +174,9 @@ int main(int count, char** texts) {
       names.emplace_back();
     }
     names[index].push_back(full);
+  }
+  if (too_many_threads) {
+    std::fputs("vq_benchmarks: rows with more threads than usable CPUs are left out\n", stderr);
   }
   if (rows.empty()) {
     std::fputs("vq_benchmarks: the filter selects nothing\n", stderr);

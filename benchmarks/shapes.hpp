@@ -19,6 +19,7 @@ struct gemm_shape {
 };
 
 // Kernels gemm_s32 (u8 times s8 to 32-bit sums) and gemm_u8 (then bias, a scale per column, u8).
+inline constexpr int gemm_zero_point = 7;  // of the activations of gemm_u8
 inline constexpr gemm_shape gemm_shapes[] = {
     {257, 1024, 1024},  {257, 1024, 4096},  {257, 4096, 1024},                   // ViT-L
     {197, 768, 3072},                                                            // ViT-B
@@ -53,6 +54,7 @@ struct conv_shape {
 };
 
 // Kernels conv3x3_u8, conv1x1_u8 and depthwise3x3_u8: bias, a scale per channel, rounded to u8.
+inline constexpr int conv_zero_point = 0;  // of their input, as after a ReLU
 inline constexpr conv_shape conv3x3_shapes[] = {
     {64, 64, 56, 3}, {128, 128, 28, 3}, {256, 256, 14, 3}, {512, 512, 7, 3}};
 inline constexpr conv_shape conv1x1_shapes[] = {{64, 256, 56, 1}};

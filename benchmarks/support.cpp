@@ -102,6 +102,51 @@ std::span<std::byte> scratch_bytes(int slot, std::size_t count) {
   return {slots.at(static_cast<std::size_t>(slot)).at_least(count), count};
 }
 
+// Where this thread runs ------------------------------------------------------------------------
+
+namespace {
+
+const cpu_set_t& allowed_at_start() {
+  static const cpu_set_t allowed = [] {
+    cpu_set_t set;
+    CPU_ZERO(&set);
+    sched_getaffinity(0, sizeof set, &set);
+    return set;
+  }();
+  return allowed;
+}
+
+}  // namespace
+
+void pin_thread(int worker) {
+  for (int cpu = CPU_SETSIZE - 1; cpu >= 0; --cpu) {
+    if (CPU_ISSET(static_cast<unsigned>(cpu), &allowed_at_start()) && worker-- == 0) {
+      cpu_set_t one;
+      CPU_ZERO(&one);
+      CPU_SET(static_cast<unsigned>(cpu), &one);
+      sched_setaffinity(0, sizeof one, &one);
+    }
+  }
+}
+
+namespace {
+
+void pause() {
+#if defined(__x86_64__) || defined(__i386__)
+  __builtin_ia32_pause();
+#endif
+}
+
+const bool pinned = (pin_thread(0), true);
+
+// Lets the threads that are started during its life run on all usable CPUs.
+struct unpinned {
+  unpinned() { sched_setaffinity(0, sizeof(cpu_set_t), &allowed_at_start()); }
+  ~unpinned() { pin_thread(0); }
+};
+
+}  // namespace
+
 // Measurements ------------------------------------------------------------------------------------
 
 const char* unit(rate r) { return r == bytes ? "GB/s" : r == operations ? "GOP/s" : "Gelem/s"; }
@@ -117,13 +162,10 @@ bool add(const std::string& kernel, const std::string& case_name, const std::str
   std::string name = kernel + "/" + case_name + "/" + who;
   if (threads > 1) name += "/threads:" + std::to_string(threads);
   const auto measure = [=](benchmark::State& state) {
-    if (threads > usable_cpus()) {
-      state.SkipWithError("this program may not use so many CPUs");
-      return;
-    }
     try {
       timed& run = prepared[name];
       if (!run) {
+        const unpinned threads_of_peers_start_here;
         run = prepare();
         run();  // first touches, code generators
       }
@@ -138,55 +180,20 @@ bool add(const std::string& kernel, const std::string& case_name, const std::str
     state.counters[unit(done.counted_in)] =
         benchmark::Counter(done.amount * 1e-9, benchmark::Counter::kIsIterationInvariantRate);
   };
-  benchmark::RegisterBenchmark(name.c_str(), measure)->UseRealTime();
+  auto* const registered = benchmark::RegisterBenchmark(name.c_str(), measure);
+  // One thread: its own CPU time, which other programs on this machine disturb less.
+  if (threads > 1) registered->UseRealTime();
   return true;
 }
 
-// Threads -----------------------------------------------------------------------------------------
-
-namespace {
-
-const cpu_set_t& allowed_at_start() {
-  static const cpu_set_t allowed = [] {
-    cpu_set_t set;
-    CPU_ZERO(&set);
-    sched_getaffinity(0, sizeof set, &set);
-    return set;
-  }();
-  return allowed;
-}
-
-// Pins the calling thread to the CPU that stands `from_last` places before the last usable one.
-void pin(int from_last) {
-  for (int cpu = CPU_SETSIZE - 1; cpu >= 0; --cpu) {
-    if (CPU_ISSET(static_cast<unsigned>(cpu), &allowed_at_start()) && from_last-- == 0) {
-      cpu_set_t one;
-      CPU_ZERO(&one);
-      CPU_SET(static_cast<unsigned>(cpu), &one);
-      sched_setaffinity(0, sizeof one, &one);
-    }
-  }
-}
-
-void pause() {
-#if defined(__x86_64__) || defined(__i386__)
-  __builtin_ia32_pause();
-#endif
-}
-
-const bool pinned = (allowed_at_start(), pin(0), true);
-
-}  // namespace
+// Threads ------------------------------------------------------------------------------------------
 
 int usable_cpus() { return CPU_COUNT(&allowed_at_start()); }
-
-unpinned::unpinned() { sched_setaffinity(0, sizeof(cpu_set_t), &allowed_at_start()); }
-unpinned::~unpinned() { pin(0); }
 
 thread_pool::thread_pool(int workers) : workers_(workers) {
   for (int worker = 1; worker < workers; ++worker) {
     threads_.emplace_back([this, worker] {
-      pin(worker);
+      pin_thread(worker);
       for (int seen = 0;; ++seen) {
         for (int patience = 20000; generation_.load(std::memory_order_acquire) == seen;) {
           if (--patience > 0) {

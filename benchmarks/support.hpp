@@ -91,6 +91,10 @@ void forget_prepared();  // main calls it after each row
 // CPUs that this program may use. It runs pinned to the last of them.
 int usable_cpus();
 
+// Pins the calling thread to the CPU that stands `worker` places before the last usable one. Peers
+// that start threads do so while a measurement is prepared, when nothing is pinned.
+void pin_thread(int worker);
+
 // A parallel_for (core/parallel.hpp) over pinned threads. They wait actively for a moment, so that
 // handing out work in a loop costs about a microsecond, and then sleep. Worker 0 is the caller.
 class thread_pool {
@@ -128,15 +132,6 @@ class thread_pool {
 };
 
 const thread_pool& pool(int workers);  // one for all measurements, so that none disturbs another
-
-// Lets the threads that a peer starts run on all usable CPUs while it lives.
-class unpinned {
- public:
-  unpinned();
-  ~unpinned();
-  unpinned(const unpinned&) = delete;
-  unpinned& operator=(const unpinned&) = delete;
-};
 
 // The instruction set that simd::native means in this program.
 const char* native_isa();
