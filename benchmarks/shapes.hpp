@@ -27,8 +27,9 @@ inline constexpr gemm_shape gemm_shapes[] = {
     {3136, 64, 256},                                                             // its 1x1
     {1024, 1024, 1024}, {2048, 2048, 2048}, {1, 4096, 4096},   {1, 4096, 11008}};
 
-// Kernels weight_only_<format>_<activation>; the last one runs cold too: "1x4096x11008cold", with
-// weights that the caches do not hold.
+// Kernels weight_only_<format>_g<group>_<activations>, as weight_only_int4_g32_s8: int4, nf4 or int8
+// (its scales are per column, without a group); f32, bf16, or s8 that is quantized in the call. The
+// last shape runs cold too, as 1x4096x11008cold, with weights that the caches do not hold.
 inline constexpr gemm_shape weight_only_shapes[] = {
     {1, 4096, 4096},   {4, 4096, 4096},  {16, 4096, 4096},  {64, 4096, 4096},
     {256, 4096, 4096}, {1, 4096, 11008}, {16, 4096, 11008}, {256, 4096, 11008}};
