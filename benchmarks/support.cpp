@@ -242,7 +242,9 @@ const thread_pool& pool(int workers) {
 }
 
 const char* native_isa() {
-#if defined(__AVX512VNNI__)
+#if defined(__AVX512VNNI__) && defined(__AVX512BF16__) && defined(__AVX512VBMI__)
+  return "avx512_bf16";
+#elif defined(__AVX512VNNI__)
   return "avx512_vnni";
 #elif defined(__AVX512BW__)
   return "avx512";

@@ -5,7 +5,7 @@
 #   vq_isa_flags_<tag>       none for the baseline, the first tag
 #   vq_isa_runs_<tag>        a C++ expression: does the CPU at hand run it? (with vq_isa_header)
 if(CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64|amd64")
-  set(vq_isas sse2 avx2 avx512 avx512_vnni)
+  set(vq_isas sse2 avx2 avx512 avx512_vnni avx512_bf16)
   set(vq_isa_flags_sse2 "")
   set(vq_isa_flags_avx2 -mavx2 -mfma -mf16c)
   set(vq_isa_flags_avx512 ${vq_isa_flags_avx2}
@@ -14,11 +14,13 @@ if(CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64|amd64")
     list(APPEND vq_isa_flags_avx512 -Wno-uninitialized -Wno-maybe-uninitialized)  # in GCC's own headers
   endif()
   set(vq_isa_flags_avx512_vnni ${vq_isa_flags_avx512} -mavx512vnni)
+  set(vq_isa_flags_avx512_bf16 ${vq_isa_flags_avx512_vnni} -mavx512vbmi -mavx512bf16)
 
   set(vq_isa_header cstddef)
   set(vq_isa_runs_avx2 "__builtin_cpu_supports(\"avx2\")")
   set(vq_isa_runs_avx512 "__builtin_cpu_supports(\"avx512vl\")")
   set(vq_isa_runs_avx512_vnni "__builtin_cpu_supports(\"avx512vnni\")")
+  set(vq_isa_runs_avx512_bf16 "__builtin_cpu_supports(\"avx512bf16\")")
 elseif(CMAKE_SYSTEM_PROCESSOR MATCHES "aarch64|arm64")
   set(vq_isas neon neon_dotprod)
   set(vq_isa_flags_neon "")

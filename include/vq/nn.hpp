@@ -8,6 +8,7 @@
 #include <vq/nn/fixed_point.hpp>
 #include <vq/nn/linear.hpp>
 #include <vq/nn/pool.hpp>
+#include <vq/nn/weight_only.hpp>
 #include <vq/quant.hpp>
 
 #endif

@@ -10,5 +10,6 @@
 #include <vq/simd/quantize.hpp>
 #include <vq/simd/range.hpp>
 #include <vq/simd/requantize.hpp>
+#include <vq/simd/weight_only.hpp>
 
 #endif

@@ -20,4 +20,7 @@ template struct vq::kernel<vq::fake_quantize_strip<int8>, wide>;
 template struct vq::kernel<vq::multiply_panel<std::int8_t>, wide>;
 template struct vq::kernel<vq::multiply_taps<std::int8_t>, wide>;
 template struct vq::kernel<vq::add_codes<std::int8_t, std::int8_t, std::int8_t>, wide>;
+template struct vq::kernel<vq::multiply_weights<float>, wide>;
+template struct vq::kernel<vq::multiply_weights<vq::bfloat16>, wide>;
+template struct vq::kernel<vq::multiply_weights<std::int8_t>, wide>;
 template struct vq::kernel<vq::requantize_tile<vq::to_codes<std::int8_t>>, wide>;

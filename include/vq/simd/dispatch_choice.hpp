@@ -55,7 +55,15 @@ struct cpu<avx512_vnni> {
     return cpu<avx512>::runs() && __builtin_cpu_supports("avx512vnni");
   }
 };
-using dispatched_archs = arch_list<sse2, avx2, avx512, avx512_vnni>;  // the best last
+template <>
+struct cpu<avx512_bf16> {
+  static constexpr const char* name = "avx512_bf16";
+  static bool runs() noexcept {
+    return cpu<avx512_vnni>::runs() && __builtin_cpu_supports("avx512vbmi") &&
+           __builtin_cpu_supports("avx512bf16");
+  }
+};
+using dispatched_archs = arch_list<sse2, avx2, avx512, avx512_vnni, avx512_bf16>;  // the best last
 
 #elif defined(__aarch64__)
 

@@ -20,8 +20,9 @@ namespace vq::inline v1::simd {
 struct sse2 {};
 struct sse4_1 {};
 struct avx2 {};
-struct avx512 {};                // F, BW, DQ, VL
-struct avx512_vnni : avx512 {};  // + 8-bit dot products
+struct avx512 {};                     // F, BW, DQ, VL
+struct avx512_vnni : avx512 {};       // + 8-bit dot products
+struct avx512_bf16 : avx512_vnni {};  // + dot products of bfloat16, permutations of bytes (VBMI)
 struct neon {};
 struct neon_dotprod : neon {};  // + 8-bit dot products
 
@@ -65,7 +66,9 @@ using ints = xsimd::batch<std::int32_t, typename registers<Arch>::type>;
 
 // The best tag that the compiler was told of (-march=...).
 #if defined(__AVX512BW__) && defined(__AVX512DQ__) && defined(__AVX512VL__)
-#if defined(__AVX512VNNI__)
+#if defined(__AVX512VNNI__) && defined(__AVX512BF16__) && defined(__AVX512VBMI__)
+using native_arch = avx512_bf16;
+#elif defined(__AVX512VNNI__)
 using native_arch = avx512_vnni;
 #else
 using native_arch = avx512;

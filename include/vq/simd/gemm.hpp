@@ -71,6 +71,9 @@ struct panel_block<A, avx512_vnni> {
 };
 
 template <class A>
+struct panel_block<A, avx512_bf16> : panel_block<A, avx512_vnni> {};
+
+template <class A>
 struct panel_block<A, avx512> {
   struct block {
     __m512i v[2];

@@ -1,0 +1,82 @@
+// Weight-only products: every instruction set stays within the bound; integer sums are exact.
+#include <vq/policy/nf4.hpp>
+#include <vq/simd.hpp>
+
+#include "catch.hpp"
+#include "nn/weight_only_cases.hpp"
+
+using vq::index_type;
+namespace cases = weight_only_cases;
+using cases::products;
+
+namespace {
+
+using int4 = vq::quantizer<vq::uniform<4>, vq::per_group<32>>;
+using int4_asymmetric =
+    vq::quantizer<vq::uniform<4, vq::asymmetric, vq::full, vq::unsigned_codes>, vq::per_group<40>>;
+using nf4 = vq::quantizer<vq::nf4, vq::per_block<64>>;
+using int8_by_output = vq::quantizer<vq::uniform<8>, vq::per_channel<0>>;
+
+template <class Q>
+void check_layers(unsigned seed) {
+  cases::random r(seed);
+  const auto native = vq::simd::native;
+  for (int i = 0; i < 60; ++i) {
+    CAPTURE(i);
+    REQUIRE(cases::worst_error<Q, float, float>(native, r, products::floats) <= 1);
+    REQUIRE(cases::worst_error<Q, vq::bfloat16, float>(native, r, products::bfloat16s) <= 1);
+    REQUIRE(cases::worst_error<Q, float, float>(native, r, products::integers) <= 1);
+  }
+}
+
+}  // namespace
+
+TEST_CASE("weight_only: INT4 by group is within its bound", "[simd]") { check_layers<int4>(1); }
+TEST_CASE("weight_only: INT4 with zero points is within its bound", "[simd]") {
+  check_layers<int4_asymmetric>(2);
+}
+TEST_CASE("weight_only: NF4 by block is within its bound", "[simd]") { check_layers<nf4>(3); }
+TEST_CASE("weight_only: INT8 by output is within its bound", "[simd]") {
+  check_layers<int8_by_output>(4);
+}
+
+TEST_CASE("weight_only: integer sums are those of the reference", "[simd]") {
+  // Scales of 1 keep all sums integers below 2^24: the result does not depend on their order.
+  cases::random r(7);
+  using operation = vq::multiply_weights<std::int8_t>;
+  const auto check = [&](auto q, index_type rows, index_type inputs) {
+    cases::weights<decltype(q)> w(r, 64, inputs, vq::scale_format::bfloat16);
+    for (auto& p : w.params) p.scale = 1;
+    const auto packed = w.pack();
+    REQUIRE(packed);
+    const index_type depth = packed->depth(), segments = packed->segments();
+    std::vector<std::int8_t> x(static_cast<std::size_t>(rows * depth));
+    std::vector<std::int32_t> sums(static_cast<std::size_t>(rows * segments));
+    const bool extreme = r.between(0, 3) == 0;
+    for (index_type m = 0; m < rows; ++m) {
+      for (index_type k = 0; k < depth; ++k) {
+        // Only whole steps of 8: padding would have to be zero.
+        const auto code = extreme ? index_type{-127} : r.between(-127, 127);
+        const index_type segment = k / packed->block * packed->segments_of_block() +
+                                   k % packed->block / vq::weight_only::longest;
+        x[static_cast<std::size_t>(m * depth + k)] = static_cast<std::int8_t>(code);
+        sums[static_cast<std::size_t>(m * segments + segment)] += static_cast<std::int32_t>(code);
+      }
+    }
+    const vq::activation_rows<std::int8_t> a{x.data(), depth, rows, sums.data()};
+    std::vector<float> want(static_cast<std::size_t>(rows * 64)), got(want.size());
+    alignas(64) static std::byte scratch[operation::scratch_bytes];
+    operation{}(*packed, 0, a, want.data(), scratch);
+    vq::kernel<operation, vq::simd::native_t>{}(*packed, 0, a, got.data(), scratch);
+    CAPTURE(rows, inputs);
+    REQUIRE(got == want);
+  };
+  for (const index_type rows : {1, 2, 3, 4, 5, 6, 7, 13}) {
+    for (index_type inputs = 8; inputs <= 328; inputs += 40) {
+      check(int4{}, rows, inputs);
+      check(int4_asymmetric{}, rows, inputs);
+      check(int8_by_output{}, rows, inputs);
+      check(nf4{}, rows, (inputs + 63) / 64 * 64);
+    }
+  }
+}
