@@ -44,6 +44,16 @@ struct lane<float> {
     return std::bit_cast<float>(biased << 23);
   }
 
+  // Of a positive normal x = mantissa * 2^exponent, mantissa in [1, 2). Other values give a number,
+  // but no particular one; below the normal numbers the exponent is at most -127.
+  static constexpr float exponent(float x) noexcept {
+    const auto biased = static_cast<std::int32_t>(std::bit_cast<std::uint32_t>(x) >> 23);
+    return static_cast<float>(biased - 127);
+  }
+  static constexpr float mantissa(float x) noexcept {
+    return std::bit_cast<float>((std::bit_cast<std::uint32_t>(x) & 0x007fffffu) | 0x3f800000u);
+  }
+
   // table[code] for an integer code in [0, N).
   template <std::size_t N>
   static constexpr float lookup(const float (&table)[N], float code) noexcept {

@@ -61,6 +61,16 @@ constexpr V exp2i(V e) noexcept {
   return lane<V>::exp2i(e);
 }
 
+// Of a positive normal x = mantissa * 2^exponent, mantissa in [1, 2).
+template <class V>
+constexpr V exponent(V x) noexcept {
+  return lane<V>::exponent(x);
+}
+template <class V>
+constexpr V mantissa(V x) noexcept {
+  return lane<V>::mantissa(x);
+}
+
 // table[code] for an integer code in [0, N).
 template <std::size_t N, class V>
 constexpr V lookup(const float (&table)[N], V code) noexcept {

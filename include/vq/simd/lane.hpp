@@ -52,6 +52,10 @@ struct lane<xsimd::batch<float, Arch>> {
   }
   static V abs(V x) noexcept { return from_bits(to_bits(x) & I(0x7fffffff)); }
   static V round_even(V x) noexcept { return xsimd::nearbyint(x); }
+  static V exponent(V x) noexcept { return xsimd::to_float((to_bits(x) >> 23) - I(127)); }
+  static V mantissa(V x) noexcept {
+    return from_bits((to_bits(x) & I(0x007fffff)) | I(0x3f800000));
+  }
   static V exp2i(V e) noexcept { return from_bits((xsimd::to_int(e) + I(127)) << 23); }
 
   template <std::size_t N>
