@@ -108,6 +108,11 @@ void collector::ReportRuns(const std::vector<Run>& runs) {
     for (const char* unit : units) {
       const auto counter = run.counters.find(unit);
       if (counter == run.counters.end()) continue;
+      if (!into_->measured.empty() && into_->unit() != unit) {
+        std::fprintf(stderr, "%s: left out, it counts %s and others of its row %s\n", full.c_str(),
+                     unit, into_->unit().c_str());
+        continue;
+      }
       auto& samples = into_->measured[name->who];
       samples.unit = unit;
       samples.values.push_back(counter->second.value);
