@@ -5,6 +5,7 @@
 
 #include <vq/quant.hpp>
 #include <vq/simd/add.hpp>
+#include <vq/simd/affine.hpp>
 #include <vq/simd/depthwise.hpp>
 #include <vq/simd/gemm.hpp>
 #include <vq/simd/quantize.hpp>

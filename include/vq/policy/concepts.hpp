@@ -6,7 +6,8 @@
 //   decode(code, param) -> x  and back
 // Write encode and decode as templates on V and they also run on registers of floats (runs_on).
 // Optional: `name`; `symmetric_range` (fit looks at absmax alone); `in_range(x, param)`, a mask
-// that is false where encode clamps; `fit(range, convention)`; `fit_short` and `encode_short`, a rule
+// that is false where encode clamps; `fit(range, convention)`; `arithmetic_type` and `limits`
+// (affine_policy); `fit_short` and `encode_short`, a rule
 // for a run that is shorter than the granularity asks, because its row ended.
 #ifndef VQ_POLICY_CONCEPTS_HPP
 #define VQ_POLICY_CONCEPTS_HPP
@@ -62,6 +63,16 @@ template <class P>
 concept fits_by_convention = requires(const P policy, range r, convention c) {
   { policy.fit(r, c) } noexcept -> std::same_as<typename P::param_type>;
 };
+
+// An evenly spaced grid, which kernels may compute in integers:
+//   encode = round(clamp(divide(x, scale), lowest - Z, highest - Z)) + Z, decode = (code - Z) * scale
+// with divide and round of P::arithmetic_type, lowest and highest of P::limits, and the zero point Z
+// one of the codes.
+template <class P>
+concept affine_policy = requires {
+  typename P::arithmetic_type;
+  { P::limits } -> std::convertible_to<code_limits>;
+} && std::same_as<typename P::param_type, affine_param>;
 
 template <class P>
 concept has_short_run_rule =

@@ -104,6 +104,7 @@ struct uniform {
                          std::conditional_t<(Bits <= 8), std::int8_t, std::int16_t>,
                          std::conditional_t<(Bits <= 8), std::uint8_t, std::uint16_t>>;
   using param_type = affine_param;
+  using arithmetic_type = Arithmetic;
 
   static constexpr code_limits limits = [] {
     if constexpr (requires { limits_of<Bits, Symmetry, Range, Codes>(Range{}); }) {
@@ -147,6 +148,7 @@ struct uniform {
 
 static_assert(quantizer_policy<uniform<8>> && quantizer_policy<uniform<8, asymmetric>>);
 static_assert(fits_by_convention<uniform<4, asymmetric, full, unsigned_codes>>);
+static_assert(affine_policy<uniform<8>>);
 
 }  // namespace vq::inline v1
 

@@ -115,23 +115,62 @@ struct codes {
   }
 };
 
-// `count` <= width floats; lanes beyond repeat the first, so that they change no reduction.
+#if defined(__AVX2__)
+// All bits of the first `count` of 8 lanes.
+template <class Arch>
+VQ_INLINE __m256i first_lanes(index_type count) noexcept {
+  return _mm256_cmpgt_epi32(_mm256_set1_epi32(static_cast<int>(count)),
+                            _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7));
+}
+#endif
+
+// The first `count` <= width floats; the lanes beyond hold `rest`.
+template <class Arch>
+VQ_INLINE floats<Arch> load_some(const float* in, index_type count, float rest) noexcept {
+  constexpr index_type width = lane<floats<Arch>>::size;
+  if (count >= width) return floats<Arch>::load_unaligned(in);
+#if defined(__AVX512F__)
+  if constexpr (width == 16) {
+    const auto mask = static_cast<__mmask16>((1u << count) - 1u);
+    return _mm512_mask_loadu_ps(_mm512_set1_ps(rest), mask, in);
+  }
+#endif
+#if defined(__AVX2__)
+  if constexpr (width == 8) {
+    const __m256i mask = first_lanes<Arch>(count);
+    return _mm256_blendv_ps(_mm256_set1_ps(rest), _mm256_maskload_ps(in, mask),
+                            _mm256_castsi256_ps(mask));
+  }
+#endif
+  float padded[lanes_of<Arch>];
+  for (index_type k = 0; k < width; ++k) padded[k] = k < count ? in[k] : rest;
+  return floats<Arch>::load_unaligned(padded);
+}
+// Lanes beyond repeat the first, so that they change no reduction; count >= 1.
 template <class Arch>
 VQ_INLINE floats<Arch> load_some(const float* in, index_type count) noexcept {
-  constexpr index_type width = lane<floats<Arch>>::size;
-  if (count == width) return floats<Arch>::load_unaligned(in);
-  float padded[lanes_of<Arch>];
-  for (index_type k = 0; k < width; ++k) padded[k] = in[k < count ? k : 0];
-  return floats<Arch>::load_unaligned(padded);
+  return load_some<Arch>(in, count, in[0]);
 }
 
 template <class Arch>
 VQ_INLINE void store_some(floats<Arch> x, float* out, index_type count) noexcept {
   constexpr index_type width = lane<floats<Arch>>::size;
-  if (count == width) {
+  if (count >= width) {
     x.store_unaligned(out);
     return;
   }
+#if defined(__AVX512F__)
+  if constexpr (width == 16) {
+    _mm512_mask_storeu_ps(out, static_cast<__mmask16>((1u << count) - 1u), x);
+    return;
+  }
+#endif
+#if defined(__AVX2__)
+  if constexpr (width == 8) {
+    _mm256_maskstore_ps(out, first_lanes<Arch>(count), x);
+    return;
+  }
+#endif
   float padded[lanes_of<Arch>];
   x.store_unaligned(padded);
   for (index_type k = 0; k < count; ++k) out[k] = padded[k];

@@ -1,8 +1,8 @@
 // A register of floats as a lane: what op:: means for many values at once. The only file that knows
 // which release of xsimd it is.
 //
-// max and min are built from compare and select, not from the library's own, whose answer for NaN
-// changed between releases; on AVX-512 the instruction has the meaning that lane<float> defines.
+// max and min are not the library's own, whose answer for NaN changed between releases: on x86 the
+// instruction has the meaning that lane<float> defines, elsewhere they are a compare and a select.
 #ifndef VQ_SIMD_LANE_HPP
 #define VQ_SIMD_LANE_HPP
 
@@ -11,7 +11,7 @@
 #include <type_traits>
 
 #include <xsimd/xsimd.hpp>
-#if defined(__AVX512F__)
+#if defined(__x86_64__)
 #include <immintrin.h>
 #elif defined(__aarch64__)
 #include <arm_neon.h>
@@ -34,11 +34,23 @@ struct lane<xsimd::batch<float, Arch>> {
 #if defined(__AVX512F__)
     if constexpr (size == 16) return _mm512_max_ps(a, b);
 #endif
+#if defined(__AVX__)
+    if constexpr (size == 8) return _mm256_max_ps(a, b);
+#endif
+#if defined(__x86_64__)
+    if constexpr (size == 4) return _mm_max_ps(a, b);
+#endif
     return xsimd::select(a > b, a, b);
   }
   static V(min)(V a, V b) noexcept {
 #if defined(__AVX512F__)
     if constexpr (size == 16) return _mm512_min_ps(a, b);
+#endif
+#if defined(__AVX__)
+    if constexpr (size == 8) return _mm256_min_ps(a, b);
+#endif
+#if defined(__x86_64__)
+    if constexpr (size == 4) return _mm_min_ps(a, b);
 #endif
     return xsimd::select(a < b, a, b);
   }
