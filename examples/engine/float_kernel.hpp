@@ -5,7 +5,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <functional>
 #include <span>
 #include <utility>
 #include <variant>
@@ -15,14 +14,10 @@
 
 #include "engine/float_conv2d.hpp"
 #include "engine/float_depthwise_conv2d.hpp"
+#include "engine/float_transformer.hpp"
 #include "engine/operation.hpp"
 
 namespace engine {
-
-struct float_kernel {
-  std::function<void(std::span<const float* const> in, float* out, float* scratch)> run;
-  index_type scratch = 0;  // floats of scratch memory that a call needs
-};
 
 inline float_kernel prepare(const conv2d& op, std::span<const shape_type> in,
                             const shape_type& out) {

@@ -64,6 +64,42 @@ class graph_builder {
     return add_node({layer, layer, std::move(op), {from}, {}});
   }
 
+  // Without overlap: the stride is the size of the patch.
+  index_type patches(index_type from, const std::string& layer, const conv_shape& s) {
+    engine::conv2d op;
+    op.weight = load(layer + ".weight", {s.out, s.in, s.kernel, s.kernel});
+    op.bias = load(layer + ".bias", {s.out}).values;
+    op.stride = s.stride;
+    return add_node({layer, layer, std::move(op), {from}, {}});
+  }
+
+  // `layer`.cls_token and .position_embeddings.
+  index_type to_tokens(index_type from, const std::string& layer) {
+    if (failed()) return 0;
+    const shape_type& patches = graph_[from].shape;
+    const index_type tokens = patches[0] * patches[1] + 1, features = patches[2];
+    engine::to_tokens op;
+    op.class_token = load(layer + ".cls_token", {1, 1, features}).values;
+    op.positions = load(layer + ".position_embeddings", {1, tokens, features});
+    op.positions.shape = {tokens, features};
+    return add_node({layer, layer, std::move(op), {from}, {}});
+  }
+
+  index_type layer_norm(index_type from, const std::string& layer, float epsilon) {
+    const index_type features = failed() ? 0 : graph_[from].shape.back();
+    return add_node({layer,
+                     layer,
+                     engine::layer_norm{load(layer + ".weight", {features}).values,
+                                        load(layer + ".bias", {features}).values, epsilon},
+                     {from},
+                     {}});
+  }
+
+  // An operation without tensors of its own.
+  index_type apply(operation op, std::vector<index_type> from, const std::string& name) {
+    return add_node({name, "", std::move(op), std::move(from), {}});
+  }
+
   index_type activation(index_type from, const std::string& name, vq::range clamp) {
     return add_node({name, "", engine::activation{clamp}, {from}, {}});
   }

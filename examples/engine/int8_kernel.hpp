@@ -142,8 +142,10 @@ class int8_kernel_builder {
     }};
   }
 
-  kernel_or_status operator()(const batch_norm&) const { return vq::status::bad_argument; }
-  kernel_or_status operator()(const activation&) const { return vq::status::bad_argument; }
+  template <class Other>
+  kernel_or_status operator()(const Other&) const {
+    return vq::status::bad_argument;
+  }
 
  private:
   std::optional<code_format> format_of(index_type node) const {

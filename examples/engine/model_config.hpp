@@ -56,6 +56,17 @@ class model_config {
     return lowest;
   }
 
+  // How many entries an object has; at least one.
+  index_type entries(const char* field) {
+    if (has(field, &nlohmann::json::is_object) && !json_[field].empty()) {
+      return static_cast<index_type>(json_[field].size());
+    }
+    refuse(field, "an object with an entry for each class is needed");
+    return 1;
+  }
+
+  bool contains(const char* field) const { return json_.contains(field); }
+
   // A positive number; `otherwise` where the field is absent, unless that is 0.
   float positive(const char* field, float otherwise = 0) {
     if (otherwise > 0 && !json_.contains(field)) return otherwise;

@@ -13,6 +13,7 @@
 #include <vq/core/range.hpp>
 
 #include "engine/tensor.hpp"
+#include "engine/transformer_operation.hpp"
 
 namespace engine {
 
@@ -61,7 +62,8 @@ struct add {
 struct global_average_pool {};
 
 using operation =
-    std::variant<input, conv2d, linear, batch_norm, activation, add, global_average_pool>;
+    std::variant<input, conv2d, linear, batch_norm, activation, add, global_average_pool, to_tokens,
+                 layer_norm, gelu, attention_scores, softmax, attention_context, take_token>;
 
 // How many values training has learned: weights, biases, gamma and beta.
 inline index_type parameters(const operation& op) {
@@ -72,6 +74,10 @@ inline index_type parameters(const operation& op) {
     count = fc->weight.values.size() + fc->bias.size();
   } else if (const auto* norm = std::get_if<batch_norm>(&op)) {
     count = norm->gamma.size() + norm->beta.size();
+  } else if (const auto* ln = std::get_if<layer_norm>(&op)) {
+    count = ln->gamma.size() + ln->beta.size();
+  } else if (const auto* tokens = std::get_if<to_tokens>(&op)) {
+    count = tokens->class_token.size() + tokens->positions.values.size();
   }
   return static_cast<index_type>(count);
 }

@@ -68,6 +68,50 @@ inline shape_or_rule output_shape(const global_average_pool&, std::span<const sh
   return shape_type{in[0][2]};
 }
 
+inline shape_or_rule output_shape(const to_tokens& op, std::span<const shape_type> in) {
+  const auto features = static_cast<index_type>(op.class_token.size());
+  if (in[0].size() != 3 || in[0][2] != features ||
+      op.positions.shape != shape_type{in[0][0] * in[0][1] + 1, features}) {
+    return wrong_shape("positions ", spelled(op.positions.shape), " do not fit patches ",
+                       spelled(in[0]));
+  }
+  return op.positions.shape;
+}
+
+inline shape_or_rule output_shape(const layer_norm& op, std::span<const shape_type> in) {
+  if (in[0].empty() || at(in[0].back()) != op.gamma.size()) {
+    return wrong_shape(op.gamma.size(), " features do not fit the input ", spelled(in[0]));
+  }
+  return in[0];
+}
+
+inline shape_or_rule output_shape(const gelu&, std::span<const shape_type> in) { return in[0]; }
+inline shape_or_rule output_shape(const softmax&, std::span<const shape_type> in) { return in[0]; }
+
+inline shape_or_rule output_shape(const attention_scores& op, std::span<const shape_type> in) {
+  if (in[0].size() != 2 || in[1].size() != 2 || in[0][1] != in[1][1] || in[0][1] % op.heads != 0) {
+    return wrong_shape("queries ", spelled(in[0]), " and keys ", spelled(in[1]),
+                       " do not fit each other and ", op.heads, " heads");
+  }
+  return shape_type{op.heads, in[0][0], in[1][0]};
+}
+
+inline shape_or_rule output_shape(const attention_context& op, std::span<const shape_type> in) {
+  if (in[0].size() != 3 || in[1].size() != 2 || in[0][0] != op.heads || in[0][2] != in[1][0] ||
+      in[1][1] % op.heads != 0) {
+    return wrong_shape("probabilities ", spelled(in[0]), " and values ", spelled(in[1]),
+                       " do not fit each other and ", op.heads, " heads");
+  }
+  return shape_type{in[0][1], in[1][1]};
+}
+
+inline shape_or_rule output_shape(const take_token& op, std::span<const shape_type> in) {
+  if (in[0].size() != 2 || op.token >= in[0][0]) {
+    return wrong_shape("there is no token ", op.token, " in ", spelled(in[0]));
+  }
+  return shape_type{in[0][1]};
+}
+
 inline shape_or_rule output_shape(const input&, std::span<const shape_type>) {
   return wrong_shape("the shape of an input is given, not computed");
 }

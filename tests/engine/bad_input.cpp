@@ -147,7 +147,7 @@ TEST_CASE("a wrong configuration is refused by field", "[engine]") {
   REQUIRE(complaint_of(R"({"arch": "resnet", "image_mean": [0, 0, 0], "image_std": [1, 0, 1]})") ==
           "config.json: field 'image_std': three positive numbers are needed");
   REQUIRE(complaint_of(R"({"arch": "vgg", )" + images + "}") ==
-          "config.json: field 'arch': 'vgg' is neither 'resnet' nor 'mobilenetv2'");
+          "config.json: field 'arch': 'vgg' is none of 'resnet', 'mobilenetv2' and 'vit'");
   REQUIRE(complaint_of(R"({"arch": "resnet", "n": -3, )" + images + "}") ==
           "config.json: field 'n': an integer from 1 to 1000 is needed");
   REQUIRE(complaint_of(R"({"arch": "resnet", "n": 4, "width": 16, "image_size": 32,
