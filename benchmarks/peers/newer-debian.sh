@@ -55,7 +55,7 @@ exec unshare --mount bash -euo pipefail -c '
   exec chroot "$folder" bash -euo pipefail -c '\''
     cd /here
     cmake -G Ninja -S /vq -B /build -DCMAKE_BUILD_TYPE=Release -DVQ_BUILD_TESTS=OFF \
-      -DVQ_BUILD_EXAMPLES=OFF -DVQ_BUILD_BENCHMARKS=ON $VQ_CMAKE_OPTIONS >&2
+      -DVQ_BUILD_EXAMPLES=OFF -DVQ_BUILD_BENCHMARKS=ON -DCMAKE_CXX_SCAN_FOR_MODULES=OFF $VQ_CMAKE_OPTIONS >&2
     nice cmake --build /build --target vq_benchmarks >&2
     exec $VQ_PREFIX /build/bin/vq_benchmarks "$@"
   '\'' newer-debian "$@"
