@@ -9,6 +9,7 @@
 #include <vq/policy/uniform.hpp>
 #include <vq/quantizer/fake_quantize.hpp>
 #include <vq/quantizer/fit.hpp>
+#include <vq/quantizer/fit_quantize.hpp>
 #include <vq/quantizer/menu.hpp>
 #include <vq/quantizer/quantize.hpp>
 #include <vq/quantizer/quantized_view.hpp>

@@ -8,6 +8,7 @@
 #include <vq/simd/affine.hpp>
 #include <vq/simd/depthwise.hpp>
 #include <vq/simd/gemm.hpp>
+#include <vq/simd/nibble_codes.hpp>
 #include <vq/simd/quantize.hpp>
 #include <vq/simd/range.hpp>
 #include <vq/simd/requantize.hpp>

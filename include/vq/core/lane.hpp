@@ -67,6 +67,18 @@ struct lane<float> {
     for (const float bound : bounds) count += x > bound ? 1 : 0;
     return static_cast<float>(count);
   }
+  // The same, for the bounds `Bounds::values`, which a register may prepare at compile time.
+  template <class Bounds>
+  static constexpr float count_below(float x) noexcept {
+    std::size_t count = 0, left = sizeof Bounds::values / sizeof(float);
+    while (left > 0) {  // those before `count` lie below x, those from `count + left` on do not
+      const std::size_t half = left / 2;
+      const bool below = x > Bounds::values[count + half];
+      count += below ? half + 1 : 0;
+      left = below ? left - half - 1 : half;
+    }
+    return static_cast<float>(count);
+  }
 };
 
 // float, or a register of floats. Integer codes are none: convert them to float first.

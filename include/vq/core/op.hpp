@@ -82,6 +82,12 @@ template <std::size_t N, class V>
 constexpr V count_below(const float (&bounds)[N], V x) noexcept {
   return lane<V>::count_below(bounds, x);
 }
+// The same for bounds that a type has, `static constexpr float values[N]`: registers turn them into
+// tables at compile time.
+template <class Bounds, class V>
+constexpr V count_below(V x) noexcept {
+  return lane<V>::template count_below<Bounds>(x);
+}
 
 }  // namespace vq::inline v1::op
 

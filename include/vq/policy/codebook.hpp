@@ -65,6 +65,13 @@ struct rising_levels {
   }
 };
 
+// The midpoints, for op::count_below.
+template <class Table>
+struct level_bounds {
+  static constexpr rising_levels<Table> rising{};
+  static constexpr const float (&values)[rising_levels<Table>::size - 1] = rising.midpoint;
+};
+
 template <class Table>
 struct codebook {
   static constexpr rising_levels<Table> rising{};
@@ -83,6 +90,16 @@ struct codebook {
   constexpr param_type fit_short(range r) const noexcept {
     return {(op::max)(fit(r).scale, smallest_scale)};
   }
+
+  template <float_lanes V>
+  constexpr V fit_absmax(V absmax) const noexcept {
+    if constexpr (rising.largest == 1) {
+      return absmax;
+    } else {
+      return op::divide(absmax, V(rising.largest));
+    }
+  }
+  static constexpr param_type param_of(float scale) noexcept { return {scale}; }
 
   template <float_lanes V>
   constexpr V encode(V x, param_type p) const noexcept {
@@ -107,7 +124,7 @@ struct codebook {
   // The code of the level nearest to t.
   template <float_lanes V>
   static constexpr V nearest(V t) noexcept {
-    const V rank = op::count_below(rising.midpoint, t);
+    const V rank = op::count_below<level_bounds<Table>>(t);
     if constexpr (rising.rise) {
       return rank;
     } else {

@@ -81,6 +81,14 @@ concept has_short_run_rule =
       { policy.encode_short(x, param) } noexcept -> std::same_as<float>;
     };
 
+// fit in registers, for policies that look at absmax alone: fit_absmax(absmax) is the scale of many
+// ranges [-absmax, absmax] at once, and param_of(scale) the parameter with that scale.
+template <class P, class V>
+concept fits_registers = symmetric_range<P> && requires(const P policy, V absmax, float scale) {
+  { policy.fit_absmax(absmax) } noexcept -> std::same_as<V>;
+  { policy.param_of(scale) } noexcept -> std::same_as<typename P::param_type>;
+};
+
 // fit and encode with that rule, where the policy has one.
 template <quantizer_policy P>
 constexpr typename P::param_type fit_run(const P& policy, bool short_run, range r) noexcept {

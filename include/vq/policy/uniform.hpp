@@ -119,6 +119,18 @@ struct uniform {
     return fit_affine(r, limits, c);
   }
 
+  // fit({-absmax, absmax}) in float: the quotient in double that fit rounds is never half-way
+  // between two floats without being exact, so dividing floats rounds to the same.
+  template <float_lanes V>
+    requires symmetric_range
+  constexpr V fit_absmax(V absmax) const noexcept {
+    constexpr convention c{};
+    const V scale = op::divide(absmax, V(static_cast<float>(limits.highest - limits.zero)));
+    const V normal = op::select(scale >= V(c.smallest_scale), scale, V(c.scale_below_smallest));
+    return op::select(absmax == V(0.f), V(c.scale_of_zeros), normal);
+  }
+  static constexpr param_type param_of(float scale) noexcept { return {scale, limits.zero}; }
+
   template <float_lanes V>
   constexpr V encode(V x, param_type p) const noexcept {
     const V steps = op::clamp(Arithmetic::divide(x, p.scale), V(least(p)), V(most(p)));

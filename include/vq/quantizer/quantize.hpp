@@ -8,9 +8,11 @@
 #ifndef VQ_QUANTIZER_QUANTIZE_HPP
 #define VQ_QUANTIZER_QUANTIZE_HPP
 
+#include <concepts>
 #include <span>
 
 #include <vq/core/execution.hpp>
+#include <vq/core/half.hpp>
 #include <vq/core/status.hpp>
 #include <vq/quantizer/quantizer.hpp>
 
@@ -35,19 +37,20 @@ struct encode_strip {
   }
 };
 
-// The values of one strip; pointers as in encode_strip, with their roles exchanged.
-template <class Policy, class Layout>
+// The values of one strip, rounded to Out (float, half, bfloat16); pointers as in encode_strip, with
+// their roles exchanged.
+template <class Policy, class Layout, class Out = float>
 struct decode_strip {
   using code_type = typename Policy::code_type;
   using stored_type = typename Layout::template stored_type<code_type>;
 
   constexpr void operator()(const Policy& policy, const typename Policy::param_type* params,
-                            strip s, const stored_type* in, float* out) const noexcept {
+                            strip s, const stored_type* in, Out* out) const noexcept {
     s.for_each_run([&](index_type run, index_type offset) {
       const auto param = params[run];
       for (index_type k = offset; k < offset + s.length; ++k) {
         const code_type code = Layout::template load<code_type>(in, s.begin + k);
-        out[k] = policy.decode(static_cast<float>(code), param);
+        out[k] = static_cast<Out>(policy.decode(static_cast<float>(code), param));
       }
     });
   }
@@ -55,8 +58,8 @@ struct decode_strip {
 
 template <a_quantizer Q>
 using encode_operation = encode_strip<typename Q::policy_type, typename Q::layout_type>;
-template <a_quantizer Q>
-using decode_operation = decode_strip<typename Q::policy_type, typename Q::layout_type>;
+template <a_quantizer Q, class Out = float>
+using decode_operation = decode_strip<typename Q::policy_type, typename Q::layout_type, Out>;
 
 // ok when the spans are as long as required() says.
 template <a_quantizer Q, readable_view V>
@@ -84,11 +87,11 @@ constexpr status quantize(E, const Q& q, const V& x, std::span<const typename Q:
 
 namespace detail {
 
-// Calls f(begin, floats, count) for stack buffers that cover `out`, or for `out` itself where it is
-// contiguous, and stores what f wrote there.
+// Calls f(begin, values, count) for stack buffers of floats that cover `out`, or for `out` itself
+// where it is contiguous and f accepts its type, and stores what f wrote there.
 template <class V, class F>
 constexpr void fill_by_chunk(const V& out, F f) noexcept {
-  if constexpr (float_view<V>) {
+  if constexpr (requires { f(index_type{}, out.data_handle(), out.size()); }) {
     if (out.is_exhaustive()) {
       f(index_type{0}, out.data_handle(), out.size());
       return;
@@ -105,17 +108,27 @@ constexpr void fill_by_chunk(const V& out, F f) noexcept {
 
 }  // namespace detail
 
+// E writes values of this type itself; others are rounded from a buffer of floats.
+template <class Q, class E, class Out>
+concept decodes_to =
+    std::same_as<Out, float> ||
+    ((std::same_as<Out, half> || std::same_as<Out, bfloat16>)&&(
+        std::same_as<E, scalar_t> || !runs_reference<decode_operation<Q, Out>, E>));
+
 template <execution E, a_quantizer Q, readable_view V>
 constexpr status dequantize(E, const Q& q, std::span<const typename Q::stored_type> codes,
                             std::span<const typename Q::param_type> params, const V& out) noexcept {
   if (const status s = check_sizes(q, out, params, codes); s != status::ok) return s;
   const slices cut = q.cut(out.extents());
-  detail::fill_by_chunk(out, [&](index_type begin, float* values, index_type count) {
+  const auto decode = [&]<class Out>(index_type begin, Out * values, index_type count)
+    requires decodes_to<Q, E, Out>
+  {
     cut.for_each_strip(begin, count, [&](strip s) {
-      kernel<decode_operation<Q>, E>{}(q.policy, params.data(), s, codes.data(),
-                                       values + (s.begin - begin));
+      kernel<decode_operation<Q, Out>, E>{}(q.policy, params.data(), s, codes.data(),
+                                            values + (s.begin - begin));
     });
-  });
+  };
+  detail::fill_by_chunk(out, decode);
   return status::ok;
 }
 

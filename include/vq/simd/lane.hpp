@@ -18,6 +18,7 @@
 #endif
 
 #include <vq/core/lane.hpp>
+#include <vq/simd/level_search.hpp>
 
 namespace vq::inline v1 {
 
@@ -72,6 +73,19 @@ struct lane<xsimd::batch<float, Arch>> {
 
   template <std::size_t N>
   static V lookup(const float (&table)[N], V code) noexcept {
+#if defined(__AVX512F__)
+    if constexpr (size == 16 && N == 16) {
+      return _mm512_permutexvar_ps(_mm512_cvttps_epi32(code), _mm512_loadu_ps(table));
+    }
+#endif
+#if defined(__AVX2__)
+    if constexpr (size == 8 && N == 16) {
+      const __m256i index = _mm256_cvttps_epi32(code);
+      return _mm256_blendv_ps(_mm256_permutevar8x32_ps(_mm256_loadu_ps(table), index),
+                              _mm256_permutevar8x32_ps(_mm256_loadu_ps(table + 8), index),
+                              _mm256_castsi256_ps(_mm256_slli_epi32(index, 28)));
+    }
+#endif
     V found(table[0]);
     for (std::size_t i = 1; i < N; ++i) {
       found = xsimd::select(code > V(static_cast<float>(i) - 0.5f), V(table[i]), found);
@@ -87,12 +101,71 @@ struct lane<xsimd::batch<float, Arch>> {
     return count;
   }
 
+  template <class Bounds>
+  static V count_below(V x) noexcept {
+#if defined(__AVX512F__)
+    if constexpr (size == 16 && simd::level_bins<Bounds>{}.usable) {
+      static constexpr simd::level_bins<Bounds> bins{};
+      const V inside = (min)((max)(x, V(-bins.limit)), V(bins.limit));
+      // The sum lies where floats are integers, so its low bits are the bin.
+      const V position = _mm512_fmadd_ps(inside, V(bins.scale), V(12582912.f + bins.middle));
+      const __m512i bin = _mm512_castps_si512(position);
+      const __m512 before = _mm512_permutex2var_ps(_mm512_loadu_ps(bins.before), bin,
+                                                   _mm512_loadu_ps(bins.before + 16));
+      const __m512 bound = _mm512_permutex2var_ps(_mm512_loadu_ps(bins.bound), bin,
+                                                  _mm512_loadu_ps(bins.bound + 16));
+      const __mmask16 above = _mm512_cmp_ps_mask(x, bound, _CMP_GT_OQ);
+      return _mm512_mask_add_ps(before, above, before, V(1.f));
+    }
+#endif
+#if defined(__AVX2__)
+    if constexpr (size >= 8 && simd::level_search<Bounds>::usable) {
+      static constexpr simd::level_search<Bounds> search{};
+      I count = bits_of(x > V(search.first));
+      count = count + count + bits_of(x > pick(search.second, count));
+      count = count + count + bits_of(x > pick(search.third, count));
+      count = count + count + bits_of(x > pick(search.fourth, count));
+      return V(0.f) - xsimd::to_float(count);
+    }
+#endif
+    if constexpr (simd::bounds_of<Bounds> <= 32) {
+      return count_below(Bounds::values, x);
+    } else {
+      float each[V::size];
+      x.store_unaligned(each);
+      for (float& value : each) value = lane<float>::count_below<Bounds>(value);
+      return V::load_unaligned(each);
+    }
+  }
+
 #if XSIMD_VERSION_MAJOR >= 9
   static I to_bits(V x) noexcept { return xsimd::bitwise_cast<std::int32_t>(x); }
   static V from_bits(I x) noexcept { return xsimd::bitwise_cast<float>(x); }
 #else
   static I to_bits(V x) noexcept { return xsimd::bitwise_cast<I>(x); }
   static V from_bits(I x) noexcept { return xsimd::bitwise_cast<V>(x); }
+#endif
+
+ private:
+#if defined(__AVX2__)
+  // -1 where the mask is set.
+  static I bits_of(xsimd::batch_bool<float, Arch> mask) noexcept {
+#if defined(__AVX512F__)
+    if constexpr (size == 16) return _mm512_maskz_set1_epi32(mask, -1);
+#endif
+    if constexpr (size == 8) return _mm256_castps_si256(mask);
+    return I(0);
+  }
+  // table[i mod 8]
+  static V pick(const float (&table)[8], I i) noexcept {
+#if defined(__AVX512F__)
+    if constexpr (size == 16) {
+      return _mm512_permutexvar_ps(i, _mm512_broadcast_f32x8(_mm256_loadu_ps(table)));
+    }
+#endif
+    if constexpr (size == 8) return _mm256_permutevar8x32_ps(_mm256_loadu_ps(table), i);
+    return V(0.f);
+  }
 #endif
 };
 

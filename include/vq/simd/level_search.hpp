@@ -1,0 +1,77 @@
+// The search for the nearest level, prepared at compile time: how many of a few rising bounds lie
+// below x (op::count_below<Bounds>).
+//
+//   level_bins     cuts the line into 32 bins so narrow that each holds at most one bound:
+//                  count = bounds below the bin + (x > the bound in the bin). Two lookups, one
+//                  comparison. Not every set of bounds has such bins (`usable`): FP4's has not.
+//   level_search   a binary search, four comparisons; its tables have at most eight entries
+//
+// The bin of x is round(clamp(x) * scale + 16). That is monotone in x, whatever it is rounded to, so
+// the only question is which bin a bound lies in; those that come near the edge of one are refused.
+#ifndef VQ_SIMD_LEVEL_SEARCH_HPP
+#define VQ_SIMD_LEVEL_SEARCH_HPP
+
+#include <cstddef>
+#include <cstdint>
+#include <limits>
+
+#include <vq/core/op.hpp>
+
+namespace vq::inline v1::simd {
+
+template <class Bounds>
+inline constexpr std::size_t bounds_of = sizeof Bounds::values / sizeof(float);
+
+template <class Bounds>
+struct level_bins {
+  static constexpr int middle = 16;
+
+  float limit = 0;  // x is clamped to [-limit, limit]; all bounds lie inside
+  float scale = 0;
+  float bound[32] = {};   // the one in the bin, or infinity
+  float before[32] = {};  // how many lie in lower bins
+  bool usable = bounds_of<Bounds> <= 31;
+
+  constexpr level_bins() noexcept {
+    for (const float b : Bounds::values) limit = (op::max)(op::abs(b), limit);
+    limit *= 1.01f;
+    scale = 15.4f / limit;
+    int bins[32] = {};
+    for (float& b : bound) b = std::numeric_limits<float>::infinity();
+    for (const float b : Bounds::values) {
+      const double position = static_cast<double>(b) * static_cast<double>(scale) + middle;
+      const int bin = static_cast<int>(position + 0.5);
+      const double from_edge = position + 0.5 - bin;
+      usable = usable && bins[bin] == 0 && from_edge > 1e-4 && from_edge < 1 - 1e-4;
+      ++bins[bin];
+      bound[bin] = b;
+      for (int higher = bin + 1; higher < 32; ++higher) before[higher] += 1;
+    }
+  }
+};
+
+// The bounds that the four steps of a search compare with. A step knows the bits of the count above
+// its own, as a number i <= 0 that counts downwards (comparison masks are -1); entry i modulo 8.
+template <class Bounds>
+struct level_search {
+  static constexpr bool usable = bounds_of<Bounds> <= 15;
+
+  float first = 0, second[8] = {}, third[8] = {}, fourth[8] = {};
+
+  constexpr level_search() noexcept {
+    const auto bound = [](std::size_t i) {
+      return i < bounds_of<Bounds> ? Bounds::values[i] : std::numeric_limits<float>::infinity();
+    };
+    first = bound(7);
+    for (std::size_t i = 0; i < 8; ++i) {
+      const std::size_t entry = (8 - i) % 8;
+      if (i < 2) second[entry] = bound(8 * i + 3);
+      if (i < 4) third[entry] = bound(4 * i + 1);
+      fourth[entry] = bound(2 * i);
+    }
+  }
+};
+
+}  // namespace vq::inline v1::simd
+
+#endif
