@@ -1,6 +1,6 @@
 // vq_benchmarks: runs the rows one after another and prints the table.
 //
-//   vq_benchmarks [--json FILE] [--peers FILE] [options of Google Benchmark]
+//   vq_benchmarks [--json FILE] [options of Google Benchmark]
 //
 // The measurements of a row are repeated in random order, so that a change of clock or a neighbour
 // hits ours, the peers and the limit alike; the table shows medians.
@@ -23,40 +23,32 @@
 namespace {
 
 struct options {
-  std::string json, peers;        // files; empty: none
+  std::string json;               // a file; empty: none
   std::vector<std::string> rest;  // for Google Benchmark
   bool lists_only = false;
 };
 
 constexpr const char* usage =
-    "vq_benchmarks [--json FILE] [--peers FILE] [options of Google Benchmark]\n"
+    "vq_benchmarks [--json FILE] [options of Google Benchmark]\n"
     "  --json FILE   write the table as JSON too\n"
-    "  --peers FILE  add measurements of other programs: [{\"name\", \"unit\", \"value\"}]\n"
     "  --benchmark_filter=REGEX, --benchmark_repetitions=N, --benchmark_min_time=..., and so on\n";
 
 std::optional<options> read_options(int count, char** texts) {
   options chosen;
   for (int i = 1; i < count; ++i) {
     const std::string text = texts[i];
-    std::string* file = nullptr;
-    for (const auto& [name, place] :
-         {std::pair{"--json", &chosen.json}, {"--peers", &chosen.peers}}) {
-      if (text == name && i + 1 < count) {
-        *place = texts[++i];
-        file = place;
-      } else if (text.starts_with(std::string(name) + "=")) {
-        *place = text.substr(std::strlen(name) + 1);
-        file = place;
-      } else if (text == name) {
-        std::fprintf(stderr, "vq_benchmarks: %s needs the name of a file\n", name);
+    if (text == "--json" || text.starts_with("--json=")) {
+      if (text != "--json") {
+        chosen.json = text.substr(std::strlen("--json="));
+      } else if (i + 1 < count) {
+        chosen.json = texts[++i];
+      }
+      if (chosen.json.empty()) {
+        std::fputs("vq_benchmarks: --json needs the name of a file\n", stderr);
         return std::nullopt;
       }
+      continue;
     }
-    if (file && file->empty()) {
-      std::fprintf(stderr, "vq_benchmarks: the name of the file after %s is empty\n", text.c_str());
-      return std::nullopt;
-    }
-    if (file) continue;
     if (!text.starts_with("--benchmark_") && !text.starts_with("--v=")) {
       std::fprintf(stderr, "vq_benchmarks: unknown option \"%s\"\n%s", text.c_str(), usage);
       return std::nullopt;
@@ -153,51 +145,34 @@ int main(int count, char** texts) {
     }
   }
 
-  std::vector<vqb::row> rows;
-  std::vector<std::vector<std::string>> names;  // of the measurements of each row
+  std::vector<vqb::planned_row> plan;
   bool too_many_threads = false;
   for (const auto& full : selected_names()) {
     const auto name = vqb::parse_name(full);
     if (!name) {
       std::fprintf(stderr, "%s: left out, the name is not <kernel>/<case>/<who>\n", full.c_str());
-      continue;
-    }
-    if (name->row.threads > vqb::usable_cpus()) {
+    } else if (name->row.threads > vqb::usable_cpus()) {
       too_many_threads = true;
-      continue;
+    } else {
+      vqb::add_to_plan(plan, *name, full);
     }
-    const auto found = std::find_if(rows.begin(), rows.end(),
-                                    [&](const vqb::row& r) { return r.name == name->row; });
-    const auto index = static_cast<std::size_t>(found - rows.begin());
-    if (found == rows.end()) {
-      rows.push_back({name->row, {}});
-      names.emplace_back();
-    }
-    names[index].push_back(full);
   }
   if (too_many_threads) {
     std::fputs("vq_benchmarks: rows with more threads than usable CPUs are left out\n", stderr);
   }
-  if (rows.empty()) {
+  if (plan.empty()) {
     std::fputs("vq_benchmarks: the filter selects nothing\n", stderr);
     return 1;
   }
-  if (!chosen->peers.empty()) {
-    if (const auto wrong = vqb::read_peers(chosen->peers, rows); !wrong.empty()) {
-      std::fprintf(stderr, "vq_benchmarks: %s\n", wrong.c_str());
-      return 1;
-    }
-  }
-
   print_heading();
-  std::vector<vqb::row_name> row_names;
-  for (const auto& line : rows) row_names.push_back(line.name);
-  const vqb::printed_table table(row_names);
-  for (std::size_t i = 0; i < rows.size(); ++i) {
-    vqb::collector into(rows[i]);
-    benchmark::RunSpecifiedBenchmarks(&into, exactly(names[i]));
+  const vqb::printed_table table(plan);
+  std::vector<vqb::row> rows;
+  for (const auto& planned : plan) {
+    rows.push_back({planned.name, {}});
+    vqb::collector into(rows.back());
+    benchmark::RunSpecifiedBenchmarks(&into, exactly(planned.full_names));
     vqb::forget_prepared();
-    table.print(rows[i]);
+    table.print(rows.back());
   }
 
   if (!chosen->json.empty()) {

@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <array>
 #include <cstdio>
-#include <fstream>
 
 #include <nlohmann/json.hpp>
 
@@ -16,9 +15,8 @@ namespace {
 constexpr std::array own = {"native", "avx2", "dispatch", "scalar"};
 constexpr std::array units = {"GB/s", "GOP/s", "Gelem/s"};
 
-bool is_peer(const std::string& who) {
-  return std::find(own.begin(), own.end(), who) == own.end() && !who.starts_with("limit");
-}
+bool is_own(const std::string& who) { return std::find(own.begin(), own.end(), who) != own.end(); }
+bool is_peer(const std::string& who) { return !is_own(who) && !who.starts_with("limit"); }
 
 std::vector<std::string> parts_of(const std::string& name) {
   std::vector<std::string> parts{""};
@@ -52,6 +50,12 @@ std::string number(std::optional<double> value, const char* format) {
 std::optional<double> quotient(std::optional<double> a, std::optional<double> b) {
   if (!a || !b || *b == 0) return std::nullopt;
   return *a / *b;
+}
+
+std::optional<double> percent(std::optional<double> value, std::optional<double> limit) {
+  auto ratio = quotient(value, limit);
+  if (ratio) *ratio *= 100;
+  return ratio;
 }
 
 }  // namespace
@@ -120,31 +124,64 @@ void collector::ReportRuns(const std::vector<Run>& runs) {
   }
 }
 
-printed_table::printed_table(const std::vector<row_name>& rows) {
-  for (const auto& name : rows) {
-    kernel_ = std::max(kernel_, static_cast<int>(name.kernel.size()));
-    case_ = std::max(case_, static_cast<int>(name.case_name.size()));
+void add_to_plan(std::vector<planned_row>& plan, const measurement_name& name,
+                 const std::string& full) {
+  auto place = std::find_if(plan.begin(), plan.end(),
+                            [&](const planned_row& row) { return row.name == name.row; });
+  if (place == plan.end()) {
+    // Behind the last row of this kernel that has no more threads.
+    for (auto row = plan.begin(); row != plan.end(); ++row) {
+      if (row->name.kernel == name.row.kernel && row->name.threads <= name.row.threads) {
+        place = row + 1;
+      }
+    }
+    place = plan.insert(place, {name.row, {}, {}});
   }
-  std::printf("%-*s  %-*s  %s  %-11s  %8s  %-7s  %-12s  %8s  %6s  %8s  %6s  %9s  %8s  %8s  %8s\n",
-              kernel_, "kernel", case_, "case", "thr", "isa", "ours", "unit", "best peer", "peer",
-              "ratio", "limit", "% lim", "streaming", "x scalar", "avx2", "dispatch");
+  place->full_names.push_back(full);
+  place->who.push_back(name.who);
+}
+
+printed_table::printed_table(const std::vector<planned_row>& plan) {
+  const auto widen = [](int& width, const std::string& text) {
+    width = std::max(width, static_cast<int>(text.size()));
+  };
+  for (const auto& row : plan) {
+    widen(kernel_, row.name.kernel);
+    widen(case_, row.name.case_name);
+    for (const auto& who : row.who) {
+      if (is_peer(who)) widen(peer_, who);
+      const bool extra = who == "limit_streaming" || (who != "native" && is_own(who));
+      if (extra && std::find(extra_.begin(), extra_.end(), who) == extra_.end()) {
+        extra_.push_back(who);
+      }
+    }
+  }
+  std::printf("%-*s  %-*s  thr  %-11s  %8s  %-7s  %-*s  %8s  %5s  %8s  %5s", kernel_, "kernel",
+              case_, "case", "isa", "ours", "unit", peer_, "best peer", "peer", "ratio", "limit",
+              "% lim");
+  for (const auto& who : extra_) {
+    std::printf("  %9s", who == "limit_streaming" ? "streaming"
+                         : who == "scalar"        ? "x scalar"
+                                                  : who.c_str());
+  }
+  std::printf("\n");
 }
 
 void printed_table::print(const row& line) const {
   const std::string peer = line.best_peer();
-  const auto ours = line.ours();
-  auto percent = quotient(ours, line.rate("limit"));
-  if (percent) *percent *= 100;
-  std::printf(
-      "%-*s  %-*s  %3d  %-11s  %8s  %-7s  %-12s  %8s  %6s  %8s  %6s  %9s  %8s  %8s  %8s\n", kernel_,
-      line.name.kernel.c_str(), case_, line.name.case_name.c_str(), line.name.threads,
-      ours ? native_isa() : "-", number(ours, "%.4g").c_str(), line.unit().c_str(),
-      peer.empty() ? "-" : peer.c_str(), number(line.rate(peer), "%.4g").c_str(),
-      number(quotient(ours, line.rate(peer)), "%.2f").c_str(),
-      number(line.rate("limit"), "%.4g").c_str(), number(percent, "%.0f").c_str(),
-      number(line.rate("limit_streaming"), "%.4g").c_str(),
-      number(quotient(ours, line.rate("scalar")), "%.1f").c_str(),
-      number(line.rate("avx2"), "%.4g").c_str(), number(line.rate("dispatch"), "%.4g").c_str());
+  const auto ours = line.ours(), limit = line.rate("limit");
+  std::printf("%-*s  %-*s  %3d  %-11s  %8s  %-7s  %-*s  %8s  %5s  %8s  %5s", kernel_,
+              line.name.kernel.c_str(), case_, line.name.case_name.c_str(), line.name.threads,
+              ours ? native_isa() : "-", number(ours, "%.4g").c_str(), line.unit().c_str(), peer_,
+              peer.empty() ? "-" : peer.c_str(), number(line.rate(peer), "%.4g").c_str(),
+              number(quotient(ours, line.rate(peer)), "%.2f").c_str(),
+              number(limit, "%.4g").c_str(), number(percent(ours, limit), "%.0f").c_str());
+  for (const auto& who : extra_) {
+    const auto value = line.rate(who);
+    const auto shown = who == "scalar" ? quotient(ours, value) : value;
+    std::printf("  %9s", number(shown, who == "scalar" ? "%.1f" : "%.4g").c_str());
+  }
+  std::printf("\n");
   std::fflush(stdout);
 }
 
@@ -162,8 +199,6 @@ std::string to_json(const std::vector<row>& rows) {
     for (const char* who : own) {
       const auto ours = line.rate(who);
       if (!ours || who == std::string("scalar")) continue;
-      auto percent = quotient(ours, limit);
-      if (percent) *percent *= 100;
       list.push_back({{"kernel", line.name.kernel},
                       {"case", line.name.case_name},
                       {"threads", line.name.threads},
@@ -174,7 +209,7 @@ std::string to_json(const std::vector<row>& rows) {
                       {"peer_value", or_null(line.rate(peer))},
                       {"ratio", or_null(quotient(ours, line.rate(peer)))},
                       {"limit", or_null(limit)},
-                      {"percent_of_limit", or_null(percent)},
+                      {"percent_of_limit", or_null(percent(ours, limit))},
                       {"limit_streaming", or_null(line.rate("limit_streaming"))},
                       {"scalar", or_null(line.rate("scalar"))},
                       {"peers", peers},
@@ -182,29 +217,6 @@ std::string to_json(const std::vector<row>& rows) {
     }
   }
   return json{{"rows", list}}.dump(1) + "\n";
-}
-
-std::string read_peers(const std::string& path, std::vector<row>& rows) {
-  std::ifstream file(path);
-  if (!file) return path + ": cannot be read";
-  const auto list = nlohmann::json::parse(file, nullptr, false);
-  if (!list.is_array()) return path + ": is not a list in JSON";
-  for (const auto& entry : list) {
-    if (!entry.is_object() || !entry.contains("name") || !entry["name"].is_string() ||
-        !entry.contains("unit") || !entry["unit"].is_string() || !entry.contains("value") ||
-        !entry["value"].is_number()) {
-      return path + ": every entry needs a name, a unit and a value";
-    }
-    const auto name = parse_name(entry["name"].get<std::string>());
-    if (!name) return path + ": a name is not of the form kernel/case/who";
-    for (row& line : rows) {
-      if (line.name == name->row) {
-        line.measured[name->who] = {entry["unit"].get<std::string>(),
-                                    {entry["value"].get<double>()}};
-      }
-    }
-  }
-  return "";
 }
 
 }  // namespace vqb

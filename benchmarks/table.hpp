@@ -26,6 +26,15 @@ struct measurement_name {
 // Empty where the name has another form. What Google Benchmark appends (real_time ...) is ignored.
 std::optional<measurement_name> parse_name(const std::string& full);
 
+// A row before it is measured.
+struct planned_row {
+  row_name name;
+  std::vector<std::string> full_names, who;
+};
+// Rows of one kernel stay together, those with one thread first.
+void add_to_plan(std::vector<planned_row>& plan, const measurement_name& name,
+                 const std::string& full);
+
 struct sample_set {
   std::string unit;
   std::vector<double> values;
@@ -55,24 +64,21 @@ class collector : public benchmark::BenchmarkReporter {
   row* into_;
 };
 
-// Prints a heading, then lines as they are finished; widths come from the names known before.
+// Prints a heading, then lines as they are finished. Widths and columns come from the plan.
 class printed_table {
  public:
-  explicit printed_table(const std::vector<row_name>& rows);
+  explicit printed_table(const std::vector<planned_row>& plan);
   void print(const row& line) const;
 
  private:
-  int kernel_ = 6, case_ = 4;
+  int kernel_ = 6, case_ = 4, peer_ = 9;
+  std::vector<std::string> extra_;  // columns that only some tables have
 };
 
 // {"rows": [{"kernel", "case", "threads", "isa", "ours", "unit", "peer", "peer_value", "ratio",
 // "limit", "percent_of_limit", ...}]}: one object for the native kernel of each row, one for each of
 // avx2 and dispatch where they were measured. Unknown is null.
 std::string to_json(const std::vector<row>& rows);
-
-// Adds measurements that another program made: [{"name": "<kernel>/<case>/<who>", "unit", "value"}].
-// Returns a sentence about what is wrong, or nothing.
-std::string read_peers(const std::string& path, std::vector<row>& rows);
 
 }  // namespace vqb
 

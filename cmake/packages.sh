@@ -18,30 +18,34 @@ need() {
   local missing=("${tools[@]}" "${libraries[@]}")
   ((${#missing[@]})) || return 0
 
-  local as_root=()
-  if ((EUID != 0)); then
-    # Without a terminal sudo could not ask for a password.
-    if command -v sudo >/dev/null && { [[ -t 0 ]] || sudo -n true 2>/dev/null; }; then
-      as_root=(sudo)
-    else
-      as_root=(false)
-    fi
-  fi
-  if command -v apt-get >/dev/null && [[ ${as_root[*]} != false ]]; then
-    echo "vq: installing ${missing[*]}"
-    "${as_root[@]}" apt-get update -qq || echo "vq: apt-get update failed; trying what is cached" >&2
-    if "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive \
-        apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null; then
-      return 0
-    fi
-    echo "vq: apt-get could not install ${missing[*]}" >&2
-  fi
+  install_packages "${missing[@]}" && return 0
   if ((${#tools[@]})); then
     echo "vq: missing: ${missing[*]} (names of Debian packages)." >&2
     echo "vq: install them, for example as root with: apt-get install ${missing[*]}" >&2
     exit 1
   fi
   echo "vq: not installed: ${libraries[*]}; CMake will download these libraries" >&2
+}
+
+# install_packages <package>...
+# Returns 1 where the Debian packages cannot be installed.
+install_packages() {
+  local as_root=()
+  if ((EUID != 0)); then
+    # Without a terminal sudo could not ask for a password.
+    if command -v sudo >/dev/null && { [[ -t 0 ]] || sudo -n true 2>/dev/null; }; then
+      as_root=(sudo)
+    else
+      return 1
+    fi
+  fi
+  command -v apt-get >/dev/null || return 1
+  echo "vq: installing $*"
+  "${as_root[@]}" apt-get update -qq || echo "vq: apt-get update failed; trying what is cached" >&2
+  "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive \
+    apt-get install -y -qq --no-install-recommends "$@" >/dev/null && return 0
+  echo "vq: apt-get could not install $*" >&2
+  return 1
 }
 
 # Compilations at a time: one per core, and no more than memory allows at 1.5 GB each.
