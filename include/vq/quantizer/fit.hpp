@@ -22,7 +22,8 @@
 
 namespace vq::inline v1 {
 
-// What was seen in some values; `finite` is false when a NaN or an infinity was among them.
+// What was seen in some values; `finite` is false when a NaN or an infinity was among them, and then
+// the range means nothing.
 struct observed {
   range seen = empty_range;
   bool finite = true;
