@@ -115,6 +115,9 @@ void compare(const Q& q, const vq::shape_type<3>& extents, data kind) {
   REQUIRE(vq::dequantize(vq::simd::native, q, c, p, out_wide) == vq::status::ok);
   REQUIRE(same_bytes(y, y_wide));
 
+  REQUIRE(vq::fit_quantize(vq::simd::native, q, view, p_wide, c_wide) == s);
+  if (s == vq::status::ok) REQUIRE((same_bytes(p, p_wide) && same_bytes(c, c_wide)));
+
   REQUIRE(vq::fake_quantize(vq::scalar, q, view, p, out) == vq::status::ok);
   REQUIRE(vq::fake_quantize(vq::simd::native, q, view, p, out_wide) == vq::status::ok);
   REQUIRE(same_bytes(y, y_wide));

@@ -82,25 +82,37 @@ using range_operation = std::conditional_t<symmetric_range<Policy>, find_absmax,
 // memory is read in order.
 template <class Operation, execution E, readable_view V, class F>
 constexpr void for_each_observed(E, const slices& cut, const V& x, F f) noexcept {
-  constexpr index_type tile = 64;
-  const bool strided_runs = cut.shared && cut.length < 16;
-  const index_type step = strided_runs ? tile : 1;
-  for (index_type first = 0; first < cut.params(); first += step) {
-    const index_type count = cut.params() - first < step ? cut.params() - first : step;
-    observed seen[tile];
-    const auto look = [&](observed& into, index_type begin, index_type length) {
-      for_each_chunk(x, begin, length, [&](index_type, const float* values, index_type n) {
-        into = hull(into, kernel<Operation, E>{}(values, n));
+  const auto look = [&](observed& into, index_type begin, index_type length) {
+    for_each_chunk(x, begin, length, [&](index_type, const float* values, index_type n) {
+      into = hull(into, kernel<Operation, E>{}(values, n));
+    });
+  };
+  if (!cut.shared) {
+    cut.for_each_strip([&](strip s) {
+      s.for_each_run([&](index_type param, index_type offset) {
+        observed seen;
+        look(seen, s.begin + offset, s.length);
+        f(param, seen);
       });
-    };
-    if (strided_runs) {
-      for (index_type row = 0; row < cut.rows; ++row) {
-        for (index_type i = 0; i < count; ++i) {
-          look(seen[i], row * cut.row + (first + i) * cut.length, cut.length);
-        }
+    });
+    return;
+  }
+  if (cut.length >= 16) {
+    for (index_type param = 0; param < cut.params(); ++param) {
+      observed seen;
+      cut.for_each_run(param, [&](index_type begin, index_type n) { look(seen, begin, n); });
+      f(param, seen);
+    }
+    return;
+  }
+  constexpr index_type tile = 64;
+  for (index_type first = 0; first < cut.params(); first += tile) {
+    const index_type count = cut.params() - first < tile ? cut.params() - first : tile;
+    observed seen[tile];
+    for (index_type row = 0; row < cut.rows; ++row) {
+      for (index_type i = 0; i < count; ++i) {
+        look(seen[i], row * cut.row + (first + i) * cut.length, cut.length);
       }
-    } else {
-      cut.for_each_run(first, [&](index_type begin, index_type n) { look(seen[0], begin, n); });
     }
     for (index_type i = 0; i < count; ++i) f(first + i, seen[i]);
   }
