@@ -164,7 +164,7 @@ struct kernel<fit_encode_strip<Policy, Layout>, simd::on<Arch>> {
       typename Policy::param_type* param = params + s.param + run;
       I most[simd::lanes_of<Arch>];
       for (index_type r = 0; r < width; ++r) {
-        most[r] = r < runs ? largest_bits(from + r * s.length, s.length) : I(0);
+        most[r] = r < runs ? simd::largest_bits<Arch>(from + r * s.length, s.length) : I(0);
       }
       const I absmax = simd::row_maxima<Arch>(most);
       worst = xsimd::max(worst, absmax);
@@ -183,23 +183,6 @@ struct kernel<fit_encode_strip<Policy, Layout>, simd::on<Arch>> {
       }
     }
     return !xsimd::any(worst >= I(0x7f800000));
-  }
-
- private:
-  // The bits of magnitudes order as they do; NaN and infinity come last.
-  VQ_INLINE static I largest_bits(const float* x, index_type size) noexcept {
-    const auto bits = [&](index_type i) {
-      return lane<V>::to_bits(V::load_unaligned(x + i)) & I(0x7fffffff);
-    };
-    I a = bits(0), b = a;
-    index_type i = width;
-    for (; i + 2 * width <= size; i += 2 * width) {
-      a = xsimd::max(a, bits(i));
-      b = xsimd::max(b, bits(i + width));
-    }
-    for (; i + width <= size; i += width) a = xsimd::max(a, bits(i));
-    if (i < size) b = xsimd::max(b, bits(size - width));  // some of them again
-    return xsimd::max(a, b);
   }
 };
 

@@ -1,5 +1,5 @@
 // The largest element of each of `width` registers of int32, as one register: a transposition that
-// halves the work at every step, instead of one reduction for each register.
+// halves the work at every step, instead of one reduction for each register. And what fills them.
 #ifndef VQ_SIMD_ROW_MAXIMA_HPP
 #define VQ_SIMD_ROW_MAXIMA_HPP
 
@@ -88,6 +88,27 @@ VQ_INLINE ints<Arch> row_maxima(const ints<Arch> (&row)[lanes_of<Arch>]) noexcep
 }
 
 #endif
+
+// The largest magnitudes in x, as bits, one in each lane; NaN and infinity come last in their order.
+// size >= width.
+template <class Arch>
+VQ_INLINE ints<Arch> largest_bits(const float* x, index_type size) noexcept {
+  using V = floats<Arch>;
+  using I = ints<Arch>;
+  constexpr index_type width = lane<V>::size;
+  const auto bits = [&](index_type i) {
+    return lane<V>::to_bits(V::load_unaligned(x + i)) & I(0x7fffffff);
+  };
+  I a = bits(0), b = a;
+  index_type i = width;
+  for (; i + 2 * width <= size; i += 2 * width) {
+    a = xsimd::max(a, bits(i));
+    b = xsimd::max(b, bits(i + width));
+  }
+  for (; i + width <= size; i += width) a = xsimd::max(a, bits(i));
+  if (i < size) b = xsimd::max(b, bits(size - width));  // some of them again
+  return xsimd::max(a, b);
+}
 
 }  // namespace vq::inline v1::simd
 
