@@ -242,7 +242,8 @@ const thread_pool& pool(int workers) {
 }
 
 const char* native_isa() {
-#if defined(__AVX512VNNI__) && defined(__AVX512BF16__) && defined(__AVX512VBMI__)
+#if defined(__AVX512BF16__) && defined(__AVX512VBMI__) && !defined(__corei7__) && \
+    !defined(__cooperlake__) && !defined(__sapphirerapids__) && !defined(__graniterapids__)
   return "avx512_bf16";
 #elif defined(__AVX512VNNI__)
   return "avx512_vnni";

@@ -128,7 +128,7 @@ TEST_CASE("weight_only: layers are within their bound of the definition", "[nn]"
   }
 }
 
-TEST_CASE("weight_only: 128 rows and more, in any order of tasks, are the rows alone", "[nn]") {
+TEST_CASE("weight_only: many rows, in any order of tasks, are the rows alone", "[nn]") {
   cases::random r(5);
   cases::weights<int4> w(r, 70, 32, vq::scale_format::float32);
   const auto packed = w.pack();
@@ -141,7 +141,7 @@ TEST_CASE("weight_only: 128 rows and more, in any order of tasks, are the rows a
   REQUIRE(vq::linear(vq::scalar, vq::dynamic_int8, all, *packed, {},
                      vq::tensor_view<float, 2>{y.data(), {260, 70}}, workspace,
                      backwards{}) == vq::status::ok);
-  for (const index_type m : {0, 127, 128, 259}) {
+  for (const index_type m : {0, 65, 66, 259}) {
     const vq::tensor_view<const float, 2> row{x.data() + m * 32, {1, 32}};
     REQUIRE(vq::linear(vq::scalar, vq::dynamic_int8, row, *packed, {},
                        vq::tensor_view<float, 2>{alone.data(), {1, 70}},

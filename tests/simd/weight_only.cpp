@@ -40,6 +40,26 @@ TEST_CASE("weight_only: INT8 by output is within its bound", "[simd]") {
   check_layers<int8_by_output>(4);
 }
 
+TEST_CASE("weight_only: activations get the codes of the reference", "[simd]") {
+  cases::random r(9);
+  for (index_type count = 8; count <= 256; count += 8) {
+    std::vector<float> x(static_cast<std::size_t>(count));
+    for (auto& v : x) v = r.normal();
+    x[3] = 2.5f;  // ties with a scale of 1
+    x[5] = -3.5f;
+    for (const float scale : {1.f, 0.021f, 1e-30f}) {
+      std::vector<std::int8_t> want(x.size() + 1, 77), got(x.size() + 1, 77);
+      const vq::affine_param p{scale, 0};
+      const auto sum = vq::quantize_activations{}(x.data(), count, p, want.data());
+      const auto wide = vq::kernel<vq::quantize_activations, vq::simd::native_t>{}(x.data(), count,
+                                                                                   p, got.data());
+      CAPTURE(count, scale);
+      REQUIRE(got == want);
+      REQUIRE(wide == sum);
+    }
+  }
+}
+
 TEST_CASE("weight_only: integer sums are those of the reference", "[simd]") {
   // Scales of 1 keep all sums integers below 2^24: the result does not depend on their order.
   cases::random r(7);

@@ -20,7 +20,7 @@
 // of its float sums; |error| <= (inputs + 4) * 2^-23 * sum of |x * w| of the values above.
 //
 // One row streams the packed bytes once. From two rows on a panel of 64 outputs is decoded, a
-// segment of k at a time, and used for up to 128 rows.
+// segment of k at a time, and used for up to 72 rows.
 #ifndef VQ_NN_WEIGHT_ONLY_HPP
 #define VQ_NN_WEIGHT_ONLY_HPP
 
@@ -69,7 +69,13 @@ struct quantize_activations {
 
 namespace detail {
 
-inline constexpr index_type rows_at_once = 128;
+// Rows for which a panel is decoded once: the sums of more would leave the first cache. Whole tiles
+// of 6, and about the same number in every turn.
+constexpr index_type rows_at_once(index_type rows) noexcept {
+  constexpr index_type most = 72, tile = 6;
+  const index_type turns = (rows + most - 1) / most;
+  return turns <= 1 ? rows : ((rows + turns - 1) / turns + tile - 1) / tile * tile;
+}
 inline constexpr index_type alignment = 64;
 
 constexpr index_type aligned(index_type bytes) noexcept {
@@ -104,7 +110,7 @@ template <class A, class X>
 constexpr weight_only_plan<A> plan_of(const tensor_view<const X, 2>& x, const weight_only& w,
                                       index_type workers) noexcept {
   weight_only_plan<A> p;
-  p.rows = x.extent(0) < rows_at_once ? x.extent(0) : rows_at_once;
+  p.rows = rows_at_once(x.extent(0));
   // Rows that begin at the same place of every page would share a few lines of the first cache.
   if (!in_place<A>(x, w)) {
     p.row_bytes = aligned(w.depth() * static_cast<index_type>(sizeof(A))) + alignment;
@@ -136,6 +142,17 @@ struct activation_packing {
     for (index_type i = count; i % weight_only::step != 0; ++i) to[i] = 0;
   }
 
+  // The same, where they lie if possible.
+  const float* values(index_type m, index_type k, index_type count, float* buffer) const noexcept {
+    if constexpr (std::same_as<X, float>) {
+      if (x.stride(1) == 1 && count % weight_only::step == 0) {
+        return x.data_handle() + (first + m) * x.stride(0) + k;
+      }
+    }
+    read(m, k, count, buffer);
+    return buffer;
+  }
+
   // Calls f(k, count, segment) for the segments of a row.
   template <class F>
   void for_each_segment(F f) const noexcept {
@@ -151,20 +168,19 @@ struct activation_packing {
   status row(index_type m) const noexcept {
     A* const to = rows + m * step;
     if constexpr (std::same_as<A, std::int8_t>) {
-      float values[weight_only::longest];
+      float buffer[weight_only::longest];
       observed all;
       for_each_segment([&](index_type k, index_type count, index_type) {
-        read(m, k, count, values);
-        all = hull(all, kernel<find_absmax, E>{}(values, count));
+        all = hull(all, kernel<find_absmax, E>{}(values(m, k, count, buffer), count));
       });
       if (!all.finite) return status::not_finite;
       const affine_param p = uniform<8>{}.fit(all.seen);
       scales[m] = p.scale * w.integer_unit;
       for_each_segment([&](index_type k, index_type count, index_type segment) {
-        read(m, k, count, values);
         const index_type whole =
             (count + weight_only::step - 1) / weight_only::step * weight_only::step;
-        sums[m * sums_step + segment] = kernel<quantize_activations, E>{}(values, whole, p, to + k);
+        sums[m * sums_step + segment] =
+            kernel<quantize_activations, E>{}(values(m, k, count, buffer), whole, p, to + k);
       });
     } else {
       const X* from = x.data_handle() + (first + m) * x.stride(0);
@@ -181,6 +197,21 @@ struct activation_packing {
     return status::ok;
   }
 };
+
+// to[n] = from[n] * scale + bias[n]
+template <class Y>
+constexpr void finish_row(const float* from, index_type count, float scale, const float* bias,
+                          Y* to, index_type step) noexcept {
+  if (step != 1) {
+    for (index_type n = 0; n < count; ++n) {
+      to[n * step] = static_cast<Y>(from[n] * scale + (bias == nullptr ? 0.f : bias[n]));
+    }
+  } else if (bias == nullptr) {
+    for (index_type n = 0; n < count; ++n) to[n] = static_cast<Y>(from[n] * scale);
+  } else {
+    for (index_type n = 0; n < count; ++n) to[n] = static_cast<Y>(from[n] * scale + bias[n]);
+  }
+}
 
 template <class A, execution E, class X, class Y, parallel_for P>
 status multiply_weight_only(E, const tensor_view<const X, 2>& x, const weight_only& w,
@@ -205,8 +236,8 @@ status multiply_weight_only(E, const tensor_view<const X, 2>& x, const weight_on
   auto* const sums = reinterpret_cast<std::int32_t*>(at += plan.scale_bytes());
   std::byte* const worker_data = at += plan.sum_bytes();
 
-  for (index_type first = 0; first < rows; first += rows_at_once) {
-    const index_type count = rows - first < rows_at_once ? rows - first : rows_at_once;
+  for (index_type first = 0; first < rows; first += plan.rows) {
+    const index_type count = rows - first < plan.rows ? rows - first : plan.rows;
     activation_rows<A> a{.first = row_data, .count = count, .sums = sums};
     a.step = plan.row_bytes / static_cast<index_type>(sizeof(A));
     bool used_in_place = false;
@@ -244,11 +275,8 @@ status multiply_weight_only(E, const tensor_view<const X, 2>& x, const weight_on
         for (index_type m = 0; m < count; ++m) {
           const float* const from = sum + m * weight_only::columns;
           Y* const to = y.data_handle() + (first + m) * y.stride(0) + begin * y.stride(1);
-          const float scale = used_in_place ? 1.f : scales[m];
-          for (index_type n = 0; n < width; ++n) {
-            const float start = bias.empty() ? 0.f : bias[static_cast<std::size_t>(begin + n)];
-            to[n * y.stride(1)] = static_cast<Y>(from[n] * scale + start);
-          }
+          finish_row(from, width, used_in_place ? 1.f : scales[m],
+                     bias.empty() ? nullptr : bias.data() + begin, to, y.stride(1));
         }
       }
     });

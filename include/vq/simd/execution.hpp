@@ -20,9 +20,12 @@ namespace vq::inline v1::simd {
 struct sse2 {};
 struct sse4_1 {};
 struct avx2 {};
-struct avx512 {};                     // F, BW, DQ, VL
-struct avx512_vnni : avx512 {};       // + 8-bit dot products
-struct avx512_bf16 : avx512_vnni {};  // + dot products of bfloat16, permutations of bytes (VBMI)
+struct avx512 {};                // F, BW, DQ, VL
+struct avx512_vnni : avx512 {};  // + 8-bit dot products
+// + dot products of bfloat16, permutations of bytes (VBMI): AMD's Zen 4 and later. Intel's CPUs have
+// the instructions too, but multiply floats twice as fast as bfloat16 (measured on Emerald Rapids):
+// they count as avx512_vnni.
+struct avx512_bf16 : avx512_vnni {};
 struct neon {};
 struct neon_dotprod : neon {};  // + 8-bit dot products
 
@@ -66,7 +69,8 @@ using ints = xsimd::batch<std::int32_t, typename registers<Arch>::type>;
 
 // The best tag that the compiler was told of (-march=...).
 #if defined(__AVX512BW__) && defined(__AVX512DQ__) && defined(__AVX512VL__)
-#if defined(__AVX512VNNI__) && defined(__AVX512BF16__) && defined(__AVX512VBMI__)
+#if defined(__AVX512BF16__) && defined(__AVX512VBMI__) && !defined(__corei7__) && \
+    !defined(__cooperlake__) && !defined(__sapphirerapids__) && !defined(__graniterapids__)
 using native_arch = avx512_bf16;
 #elif defined(__AVX512VNNI__)
 using native_arch = avx512_vnni;

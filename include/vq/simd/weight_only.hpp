@@ -57,9 +57,17 @@ struct kernel<multiply_weights<A>, simd::on<Arch>> {
         if (length > weight_only::longest) length = weight_only::longest;
         const std::byte* b =
             unit::decode(w, record, from / weight_only::step, length / weight_only::step, decoded);
+        // While the rows are multiplied, the codes of the next segment come near.
+        const std::uint8_t* next =
+            record + (from + length < count ? (from + length) / weight_only::step * w.step_bytes()
+                                            : w.record_bytes());
+        const index_type tiles = (x.count + 5) / 6;
+        const index_type ahead = (w.step_bytes() * length / weight_only::step / tiles + 255) & -64;
         index_type m = 0;
         const auto multiply = [&](auto rows) {
           constexpr int count_of = decltype(rows)::value;
+          for (index_type line = 0; line < ahead; line += 64) __builtin_prefetch(next + line, 0, 2);
+          next += ahead;
           const auto block = unit::rows(x, m, count_of, begin + from, length, widened);
           const std::int32_t* start = x.sums + m * segments + segment;
           tile<count_of>(block, length / unit::k_of_word, b, scales, start, segments,

@@ -1,13 +1,13 @@
 // Products with packed weights on AVX-512: what weight_only.hpp leaves to instruction sets.
 //
-//   avx512         float activations, one row: a shift, vpermps and a product for 16 weights
+//   avx512         float activations, one row: half a shift, vpermps and a product for 16 weights
 //   avx512_vnni    int8 activations: levels + 128 as unsigned bytes times signed codes (vpdpbusd);
 //                  sums start from -128 times the sum of the codes of the segment
 //   avx512_bf16    pairs of bfloat16 (vdpbf16ps), looked up by vpermw
 //
 // vpermw sees 5 bits of each index: the table holds the 16 levels twice, so that the next code's
 // lowest bit does not matter; vpermb sees 6 bits. Lookups so need shifts but no masks. One row is
-// read once, in order, 4 KiB ahead of what is multiplied.
+// read once, in order, and asked for ahead of time.
 #ifndef VQ_SIMD_WEIGHT_ONLY_AVX512_HPP
 #define VQ_SIMD_WEIGHT_ONLY_AVX512_HPP
 
@@ -23,8 +23,6 @@
 
 #if defined(__AVX512F__) && defined(__AVX512BW__)
 namespace vq::inline v1::simd {
-
-inline constexpr index_type prefetch_distance = 4096;
 
 VQ_INLINE __m512i load_bytes(const void* from) { return _mm512_loadu_si512(from); }
 VQ_INLINE __m512i spread_word(const void* from) {
@@ -47,6 +45,32 @@ VQ_INLINE __m512 scales_at(const weight_only& w, const std::uint8_t* record, ind
   return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(narrow), 16));
 }
 
+// What follows `bytes` bytes: into the second cache early, which keeps more of memory's requests in
+// flight than the first can, and into the first in time.
+VQ_INLINE void prefetch(const std::uint8_t* at, index_type bytes) {
+  for (index_type line = 0; line < bytes; line += 64) {
+    _mm_prefetch(reinterpret_cast<const char*>(at) + line + 8192, _MM_HINT_T1);
+    _mm_prefetch(reinterpret_cast<const char*>(at) + line + 2048, _MM_HINT_T0);
+  }
+}
+
+// `count` activations, a multiple of 8, as the unit takes them.
+template <class Unit, class A>
+VQ_INLINE const A* widen(const A* x, index_type, float*, const Unit&) {
+  return x;
+}
+template <class A>
+struct float_row;
+VQ_INLINE const float* widen(const bfloat16* x, index_type count, float* to,
+                             const float_row<bfloat16>&) {
+  for (index_type k = 0; k < count; k += 8) {
+    const __m128i narrow = _mm_loadu_si128(reinterpret_cast<const __m128i*>(x + k));
+    const __m256i wide = _mm256_slli_epi32(_mm256_cvtepu16_epi32(narrow), 16);
+    _mm256_storeu_ps(to + k, _mm256_castsi256_ps(wide));
+  }
+  return to;
+}
+
 // One row: calls unit.step(codes, x) for every step of 8 k of a record, which adds to its sums;
 // unit.take(j) gives them as floats and clears them.
 template <class Unit, class A>
@@ -58,17 +82,17 @@ VQ_INLINE void stream_row(Unit unit, const weight_only& w, const std::uint8_t* r
   for (index_type begin = 0; begin < depth; begin += w.block, record += record_bytes) {
     const index_type count = depth - begin < w.block ? depth - begin : w.block;
     const std::uint8_t* codes = record;
+    prefetch(record + w.code_bytes(), record_bytes - w.code_bytes());
     for (index_type from = 0; from < count; from += weight_only::longest) {
       const index_type end =
           from + weight_only::longest < count ? from + weight_only::longest : count;
+      float widened[weight_only::longest];
+      const auto* values = widen(x + begin + from, end - from, widened, unit);
       unit.start(segment_sums);
       if (segment_sums != nullptr) ++segment_sums;
       for (index_type k = from; k < end; k += weight_only::step, codes += bytes) {
-        for (index_type line = 0; line < bytes; line += 64) {
-          _mm_prefetch(reinterpret_cast<const char*>(codes) + prefetch_distance + line,
-                       _MM_HINT_T0);
-        }
-        unit.step(codes, x + begin + k);
+        prefetch(codes, bytes);
+        unit.step(codes, values + (k - from));
       }
 #pragma GCC unroll 4
       for (int j = 0; j < 4; ++j) {
@@ -80,7 +104,8 @@ VQ_INLINE void stream_row(Unit unit, const weight_only& w, const std::uint8_t* r
   for (int j = 0; j < 4; ++j) _mm512_storeu_ps(sums + 16 * j, all[j]);
 }
 
-// Codes of 4 bits, float activations.
+// Codes of 4 bits, activations that are multiplied as floats.
+template <class A>
 struct float_row {
   __m512 table;
   __m512 sum[4];
@@ -89,32 +114,43 @@ struct float_row {
 #pragma GCC unroll 4
     for (int j = 0; j < 4; ++j) sum[j] = _mm512_setzero_ps();
   }
+  // vpermps sees 4 bits of a word: those of every other code begin a byte.
   VQ_INLINE void step(const std::uint8_t* codes, const float* x) {
-    __m512i word[4];
 #pragma GCC unroll 4
-    for (int j = 0; j < 4; ++j) word[j] = load_bytes(codes + 64 * j);
-#pragma GCC unroll 8
-    for (int i = 0; i < 8; ++i) {
-      const __m512 spread = _mm512_set1_ps(x[i % 4 * 2 + i / 4]);
+    for (int i = 0; i < 4; ++i) {
+      const __m512 low = _mm512_set1_ps(x[i % 2 * 4 + i / 2]);
+      const __m512 high = _mm512_set1_ps(x[i % 2 * 4 + i / 2 + 2]);
 #pragma GCC unroll 4
       for (int j = 0; j < 4; ++j) {
-        const __m512i index =
-            i == 0 ? word[j] : _mm512_srli_epi32(word[j], static_cast<unsigned>(4 * i));
-        sum[j] = _mm512_fmadd_ps(_mm512_permutexvar_ps(index, table), spread, sum[j]);
+        const __m512i word = load_bytes(codes + 64 * j + i);
+        add(sum[j], word, low);
+        add(sum[j], _mm512_srli_epi32(word, 4), high);
       }
     }
   }
   VQ_INLINE __m512 take(int j) const { return sum[j]; }
+
+ private:
+  VQ_INLINE void add(__m512& to, __m512i index, __m512 x) const {
+    to = _mm512_fmadd_ps(_mm512_permutexvar_ps(index, table), x, to);
+  }
+};
+
+template <class A, class Arch>
+struct float_unit_avx512 : float_unit<A, Arch> {
+  static constexpr bool streams(const weight_only& w) { return w.bits == 4 && !w.zero_points; }
+  VQ_INLINE static void stream(const weight_only& w, const std::uint8_t* record,
+                               const activation_rows<A>& x, float* sums) {
+    float levels[16];
+    levels_for<A>(w, levels);
+    stream_row(float_row<A>{_mm512_loadu_ps(levels), {}}, w, record, x.first, nullptr, sums);
+  }
 };
 
 template <std::derived_from<avx512> Arch>
-struct weight_unit<float, Arch> : float_unit<float, Arch> {
-  static constexpr bool streams(const weight_only& w) { return w.bits == 4 && !w.zero_points; }
-  VQ_INLINE static void stream(const weight_only& w, const std::uint8_t* record,
-                               const activation_rows<float>& x, float* sums) {
-    stream_row(float_row{_mm512_loadu_ps(w.levels), {}}, w, record, x.first, nullptr, sums);
-  }
-};
+struct weight_unit<float, Arch> : float_unit_avx512<float, Arch> {};
+template <std::derived_from<avx512> Arch>
+struct weight_unit<bfloat16, Arch> : float_unit_avx512<bfloat16, Arch> {};
 
 #if defined(__AVX512VNNI__)
 // sum += b * x, unsigned by signed bytes. In assembly: GCC 12 copies the sums of the intrinsic from
@@ -122,6 +158,43 @@ struct weight_unit<float, Arch> : float_unit<float, Arch> {
 VQ_INLINE void add_bytes(__m512i& sum, __m512i b, __m512i x) {
   asm("vpdpbusd %2, %1, %0" : "+v"(sum) : "v"(b), "v"(x));
 }
+
+}  // namespace vq::inline v1::simd
+
+namespace vq::inline v1 {
+
+template <std::derived_from<simd::avx512_vnni> Arch>
+struct kernel<quantize_activations, simd::on<Arch>> {
+  [[gnu::flatten]] std::int32_t operator()(const float* x, index_type count, affine_param p,
+                                           std::int8_t* codes) const noexcept {
+    using V = simd::floats<Arch>;
+    const __m512i order = _mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15);
+    const __m512i in_step =
+        _mm512_broadcast_i32x4(_mm_setr_epi8(0, 4, 1, 5, 2, 6, 3, 7, 8, 12, 9, 13, 10, 14, 11, 15));
+    __m512i sums = _mm512_setzero_si512();
+    for (index_type k = 0; k < count; k += 64) {
+      const index_type left = count - k;
+      const std::uint64_t mask = left < 64 ? (std::uint64_t{1} << left) - 1 : ~std::uint64_t{0};
+      __m512i wide[4];
+#pragma GCC unroll 4
+      for (int i = 0; i < 4; ++i) {
+        const auto part = static_cast<__mmask16>(mask >> (16 * i) & 0xffff);
+        const V values = _mm512_maskz_loadu_ps(part, x + k + 16 * i);
+        wide[i] = _mm512_cvtps_epi32(uniform<8>{}.encode(values, p));
+      }
+      const __m512i packed = _mm512_packs_epi16(_mm512_packs_epi32(wide[0], wide[1]),
+                                                _mm512_packs_epi32(wide[2], wide[3]));
+      const __m512i narrow = _mm512_shuffle_epi8(_mm512_permutexvar_epi32(order, packed), in_step);
+      simd::add_bytes(sums, _mm512_set1_epi8(1), narrow);
+      _mm512_mask_storeu_epi8(codes + k, mask, narrow);
+    }
+    return _mm512_reduce_add_epi32(sums);
+  }
+};
+
+}  // namespace vq::inline v1
+
+namespace vq::inline v1::simd {
 
 template <class Arch>
 concept permutes_bytes = std::derived_from<Arch, avx512_bf16>;
@@ -295,9 +368,9 @@ struct pair_row {
   }
 };
 
-template <std::derived_from<avx512_bf16> Arch>
-struct weight_unit<bfloat16, Arch> {
-  using V = floats<Arch>;
+template <>
+struct weight_unit<bfloat16, avx512_bf16> {
+  using V = floats<avx512_bf16>;
   using sum = __m512;
   static constexpr int vectors = 4;
   static constexpr index_type k_of_word = 2;

@@ -3,6 +3,7 @@
 #ifndef VQ_SIMD_WEIGHT_ONLY_DECODE_HPP
 #define VQ_SIMD_WEIGHT_ONLY_DECODE_HPP
 
+#include <bit>
 #include <concepts>
 #include <cstddef>
 #include <cstdint>
@@ -31,10 +32,33 @@ inline constexpr bool many_registers<Arch> = true;
 // a * b + c, rounded once where there is an instruction for it.
 template <class Arch>
 VQ_INLINE floats<Arch> multiply_add(floats<Arch> a, floats<Arch> b, floats<Arch> c) {
+#if defined(__AVX512F__)  // xsimd 8 has none for it
+  if constexpr (std::derived_from<Arch, avx512>) return _mm512_fmadd_ps(a, b, c);
+#endif
 #if defined(__FMA__)
   if constexpr (std::is_same_v<Arch, avx2>) return _mm256_fmadd_ps(a, b, c);
 #endif
   return xsimd::fma(a, b, c);
+}
+
+// Keeps a value in its register: GCC would rather load it from memory again for every use.
+template <class Arch>
+VQ_INLINE floats<Arch> held(floats<Arch> x) {
+#if defined(__AVX512F__)
+  if constexpr (std::derived_from<Arch, avx512>) {
+    __m512 v = x;
+    asm("" : "+v"(v));
+    return v;
+  }
+#endif
+#if defined(__AVX2__)
+  if constexpr (std::is_same_v<Arch, avx2>) {
+    __m256 v = x;
+    asm("" : "+x"(v));
+    return v;
+  }
+#endif
+  return x;
 }
 
 // entries[i & 15] for each lane.
@@ -212,8 +236,8 @@ struct float_unit {
           if constexpr (std::is_same_v<A, std::int8_t>) {
             to[r * weight_only::longest + i] = static_cast<float>(from[r * x.step + i]);
           } else {
-            const std::uint32_t bits = std::uint32_t{from[r * x.step + i].bits} << 16;
-            std::memcpy(to + r * weight_only::longest + i, &bits, 4);
+            to[r * weight_only::longest + i] =
+                std::bit_cast<float>(std::uint32_t{from[r * x.step + i].bits} << 16);
           }
         }
       }
@@ -223,7 +247,7 @@ struct float_unit {
 
   VQ_INLINE static sum start(const std::int32_t*) { return V(0.f); }
   VQ_INLINE static V load(const std::byte* b) {
-    return V::load_unaligned(reinterpret_cast<const float*>(b));
+    return held<Arch>(V::load_unaligned(reinterpret_cast<const float*>(b)));
   }
   VQ_INLINE static V spread(const std::byte* x) {
     float value;
