@@ -109,6 +109,18 @@ struct decode_nibbles {
                                    strip s, const std::uint8_t* in, Out* out) const noexcept {
     using table_type = nibble_table<Arch, Layout, Out>;
     constexpr index_type step = table_type::step;
+    if (s.begin % 2 == 0 && s.length % step == 0) {  // nothing but whole registers
+      const std::uint8_t* from = in + s.begin / 2;
+      for (index_type row = 0; row < s.rows; ++row) {
+        for (index_type run = 0; run < s.count; ++run) {
+          const table_type table(decode_all<Arch>(policy, params[s.param + run]));
+          for (const Out* end = out + s.length; out != end; out += step, from += step / 2) {
+            table.look_up(from, out);
+          }
+        }
+      }
+      return;
+    }
     s.for_each_run([&](index_type run, index_type offset) {
       const table_type table(decode_all<Arch>(policy, params[run]));
       const index_type begin = s.begin + offset, first = begin % 2;
