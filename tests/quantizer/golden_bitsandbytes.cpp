@@ -3,9 +3,11 @@
 #include <vector>
 
 #include <vq/core/half.hpp>
+#include <vq/policy/dynamic.hpp>
 #include <vq/policy/fp4.hpp>
 #include <vq/policy/nf4.hpp>
 #include <vq/quant.hpp>
+#include <vq/quantizer/double_quantized.hpp>
 
 #include "golden/golden.hpp"
 
@@ -79,6 +81,17 @@ struct tensors {
   }
 };
 
+// Behind an odd number of codes, the low nibble of the last byte: theirs is the code of zero.
+template <class Q, class Policy>
+std::vector<std::uint8_t> padded(const tensors<Q>& t, const Policy& policy) {
+  std::vector<std::uint8_t> packed = t.codes;
+  if (t.x.data.size() % 2 != 0) {
+    const auto zero = static_cast<unsigned>(policy.encode(0.f, {1.f}));
+    packed.back() = static_cast<std::uint8_t>(packed.back() | zero);
+  }
+  return packed;
+}
+
 }  // namespace
 
 TEST_CASE("bitsandbytes: the levels of NF4 and FP4", "[quantizer][golden]") {
@@ -100,14 +113,96 @@ TEST_CASE("bitsandbytes: 4-bit codes, scales and values", "[quantizer][golden]")
         REQUIRE(vq::fit(Q{}, t.view(), t.params) == vq::status::ok);
         golden::check(c, "absmax", t.scales());
         REQUIRE(vq::quantize(Q{}, t.view(), t.params, t.codes) == vq::status::ok);
-        std::vector<std::uint8_t> packed = t.codes;
-        if (t.x.data.size() % 2 != 0) {  // the low nibble behind the last code: theirs is a zero's
-          const float zero = policy.encode(0.f, {1.f});
-          packed.back() = static_cast<std::uint8_t>(packed.back() | static_cast<int>(zero));
-        }
-        golden::check(c, "packed", packed);
+        golden::check(c, "packed", padded(t, policy));
         golden::check(c, "dequantized", rounded(c, t.values()));
       });
+    });
+  }
+}
+
+TEST_CASE("bitsandbytes: scales that are quantized themselves", "[quantizer][golden]") {
+  for (const auto& c : golden::cases("bitsandbytes", "quantize_4bit")) {
+    if (!c.params().at("compress_statistics").get<bool>()) continue;
+    with_policy(c, [&](auto policy) {
+      with_block(c, [&](auto block) {
+        using Q = vq::quantizer<decltype(policy), decltype(block), vq::double_quantized<256>>;
+        tensors<Q> t(c.input<float>("x"));
+        REQUIRE(vq::fit_quantize(Q{}, t.view(), t.params, t.codes) == vq::status::ok);
+        golden::check(c, "absmax_f32", t.scales());
+        golden::check(c, "packed", padded(t, policy));
+
+        const vq::sizes need = vq::required_scales(Q{}, t.view());
+        std::vector<std::uint8_t> codes(static_cast<std::size_t>(need.codes));
+        std::vector<vq::scale_param> absmax(static_cast<std::size_t>(need.params));
+        vq::nested_scales nested{codes, absmax};
+        REQUIRE(vq::quantize_scales(Q{}, t.params, nested) == vq::status::ok);
+        golden::check(c, "offset", nested.offset);
+
+        // With their mean, which another order of summation rounds differently, all is exact.
+        const float offset = c.output_value<float>("offset");
+        REQUIRE(vq::quantize_scales(vq::scalar, Q{}, t.params, offset, nested) == vq::status::ok);
+        CHECK(codes == c.output<std::uint8_t>("absmax").data);
+        std::vector<float> groups;
+        for (const vq::scale_param p : absmax) groups.push_back(p.scale);
+        CHECK(groups == c.output<float>("nested_absmax").data);
+        std::vector<float> values(t.x.data.size());
+        const vq::tensor_view<float, 1> out{values.data(), t.view().extents()};
+        REQUIRE(vq::dequantize(Q{}, t.codes, nested, out) == vq::status::ok);
+        CHECK(rounded(c, values) == c.output<float>("dequantized").data);
+        golden::check(c, "absmax", codes);
+        golden::check(c, "nested_absmax", groups);
+        golden::check(c, "dequantized", rounded(c, values));
+
+        const auto view = vq::view_quantized<1>(Q{}, t.codes, nested, t.view().extents());
+        std::vector<float> read(values.size());
+        view.read(0, read);
+        CHECK(read == values);
+        CHECK(view(view.size() - 1) == values.back());
+      });
+    });
+  }
+}
+
+TEST_CASE("bitsandbytes: the dynamic 8-bit map", "[quantizer][golden]") {
+  for (const auto& c : golden::cases("bitsandbytes", "create_dynamic_map")) {
+    if (c.name() == "table/dynamic_map_signed") {
+      golden::check(c, "code", vq::dynamic_table::levels);
+    } else {
+      c.skip(golden::reason::option_not_offered);
+    }
+  }
+}
+
+TEST_CASE("bitsandbytes: 8-bit dynamic codes, scales and values", "[quantizer][golden]") {
+  for (const auto& c : golden::cases("bitsandbytes", "quantize_blockwise")) {
+    if (c.params().at("code") != "dynamic_map_signed") {
+      c.skip(golden::reason::option_not_offered);
+      continue;
+    }
+    with_block(c, [&](auto block) {
+      using Q = vq::quantizer<vq::dynamic8, decltype(block)>;
+      tensors<Q> t(c.input<float>("x"));
+      REQUIRE(vq::fit_quantize(Q{}, t.view(), t.params, t.codes) == vq::status::ok);
+      golden::check(c, "absmax", t.scales());
+      golden::check(c, "q", t.codes);
+      golden::check(c, "dequantized", rounded(c, t.values()));
+    });
+  }
+}
+
+TEST_CASE("bitsandbytes: the tensors of a stored layer", "[quantizer][golden]") {
+  for (const auto& c : golden::cases("bitsandbytes", "Linear4bit_state_dict")) {
+    with_policy(c, [&](auto policy) {
+      using Q = vq::quantizer<decltype(policy), vq::per_block<64>, vq::double_quantized<256>>;
+      tensors<Q> t(c.input<float>("weight_original"));
+      REQUIRE(vq::fit_quantize(Q{}, t.view(), t.params, t.codes) == vq::status::ok);
+      golden::check(c, "weight", t.codes);
+      golden::check(c, "weight.quant_map", decltype(policy)::table::levels);
+      if (c.params().at("compress_statistics").get<bool>()) {
+        golden::check(c, "weight.nested_quant_map", vq::dynamic_table::levels);
+      } else {
+        golden::check(c, "weight.absmax", t.scales());
+      }
     });
   }
 }

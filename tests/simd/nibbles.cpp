@@ -4,9 +4,11 @@
 #include <cstring>
 #include <limits>
 #include <random>
+#include <utility>
 #include <vector>
 
 #include <vq/policy/fp4.hpp>
+#include <vq/quantizer/double_quantized.hpp>
 #include <vq/simd.hpp>
 
 #include "catch.hpp"
@@ -145,6 +147,39 @@ void all_boundaries() {
   }
 }
 
+// Nested scales and what they decode.
+template <class Q>
+void compare_nested(const std::vector<float>& x, index_type rows) {
+  CAPTURE(x.size(), rows);
+  const Q q;
+  const vq::tensor_view<const float, 2> view{x.data(),
+                                             {rows, static_cast<index_type>(x.size()) / rows}};
+  packed<Q> p(q.required(view));
+  REQUIRE(vq::fit_quantize(vq::simd::native, q, view, p.params, p.codes) == vq::status::ok);
+  const auto scales = [&](auto execution) {
+    packed<Q> s(vq::required_scales(q, view));
+    vq::nested_scales nested{s.codes, s.params};
+    REQUIRE(vq::quantize_scales(execution, q, p.params, nested) == vq::status::ok);
+    return std::pair{s, nested.offset};
+  };
+  const auto [scalar, offset] = scales(vq::scalar);
+  const auto [wide, wide_offset] = scales(vq::simd::native);
+  CHECK(offset == wide_offset);
+  REQUIRE(same_bytes(scalar.params, wide.params));
+  REQUIRE(same_bytes(scalar.codes, wide.codes));
+
+  const vq::const_nested_scales nested{scalar.codes, scalar.params, offset};
+  const auto values = [&]<class Out>(auto execution, Out) {
+    std::vector<Out> y(static_cast<std::size_t>(view.size()));
+    const vq::tensor_view<Out, 2> out{y.data(), view.extents()};
+    REQUIRE(vq::dequantize(execution, q, p.codes, nested, out) == vq::status::ok);
+    return y;
+  };
+  REQUIRE(same_bytes(values(vq::scalar, 0.f), values(vq::simd::native, 0.f)));
+  REQUIRE(same_bytes(values(vq::scalar, vq::half{}), values(vq::simd::native, vq::half{})));
+  REQUIRE(same_bytes(values(vq::scalar, vq::bfloat16{}), values(vq::simd::native, vq::bfloat16{})));
+}
+
 }  // namespace
 
 static_assert(skewed::name[0] == 's' && four_table::name[0] == 'f');
@@ -193,4 +228,20 @@ TEST_CASE("simd: fit_quantize refuses NaN and infinity wherever they are", "[sim
             vq::status::not_finite);
     }
   }
+}
+
+TEST_CASE("simd: scales that are quantized themselves are those of the reference", "[simd]") {
+  using double_quantized = vq::double_quantized<256>;
+  for (const std::size_t size : {1u, 63u, 64u, 65u, 64u * 256, 64u * 257 + 11, 40000u}) {
+    compare_nested<vq::quantizer<vq::nf4, vq::per_block<64>, double_quantized>>(normal(size), 1);
+  }
+  const auto x = normal(33000);
+  compare_nested<vq::quantizer<vq::nf4, vq::per_group<50>, double_quantized>>(x, 33);
+  compare_nested<vq::quantizer<vq::fp4, vq::per_channel<1>, double_quantized>>(x, 100);
+}
+
+TEST_CASE("simd: 8-bit codebooks are those of the reference", "[simd]") {
+  const auto x = normal(3000);
+  compare<vq::quantizer<vq::dynamic8, vq::per_block<256>>>(x, 1);
+  compare<vq::quantizer<vq::dynamic8, vq::per_group<50>>>(x, 7, 1);
 }

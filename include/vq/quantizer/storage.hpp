@@ -4,7 +4,10 @@
 //                       otherwise one code per int8_t, uint8_t, int16_t or uint16_t
 //   stored_as<Layout>   any layout of core/code_layout.hpp, e.g. stored_as<bit_packed<6>>
 //
-// Both keep one param_type per parameter. A storage of one's own is a type with `layout<Policy>`.
+//   double_quantized<Group>   as plain, with quantized scales: quantizer/double_quantized.hpp
+//
+// The first two keep one param_type per parameter. A storage of one's own is a type with
+// `layout<Policy>`.
 #ifndef VQ_QUANTIZER_STORAGE_HPP
 #define VQ_QUANTIZER_STORAGE_HPP
 

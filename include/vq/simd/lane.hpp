@@ -86,6 +86,18 @@ struct lane<xsimd::batch<float, Arch>> {
                               _mm256_castsi256_ps(_mm256_slli_epi32(index, 28)));
     }
 #endif
+    if constexpr (N > 16) {
+#if defined(__AVX512F__)
+      if constexpr (size == 16) return _mm512_i32gather_ps(_mm512_cvttps_epi32(code), table, 4);
+#endif
+#if defined(__AVX2__)
+      if constexpr (size == 8) return _mm256_i32gather_ps(table, _mm256_cvttps_epi32(code), 4);
+#endif
+      float each[V::size];
+      code.store_unaligned(each);
+      for (float& value : each) value = table[static_cast<std::size_t>(value)];
+      return V::load_unaligned(each);
+    }
     V found(table[0]);
     for (std::size_t i = 1; i < N; ++i) {
       found = xsimd::select(code > V(static_cast<float>(i) - 0.5f), V(table[i]), found);

@@ -22,7 +22,7 @@ VQ_INLINE ints<Arch> four_row_maxima(const ints<Arch>* row) noexcept {
   using I = ints<Arch>;
   const auto pair = [](I a, I b) -> I {  // a b a b
     if constexpr (I::size == 4) {
-      return xsimd::max(I(_mm_unpacklo_epi32(a, b)), I(_mm_unpackhi_epi32(a, b)));
+      return (xsimd::max)(I(_mm_unpacklo_epi32(a, b)), I(_mm_unpackhi_epi32(a, b)));
     }
 #if defined(__AVX2__)
     if constexpr (I::size == 8) {
@@ -37,7 +37,7 @@ VQ_INLINE ints<Arch> four_row_maxima(const ints<Arch>* row) noexcept {
   };
   const I a = pair(row[0], row[1]), b = pair(row[2], row[3]);
   if constexpr (I::size == 4) {
-    return xsimd::max(I(_mm_unpacklo_epi64(a, b)), I(_mm_unpackhi_epi64(a, b)));
+    return (xsimd::max)(I(_mm_unpacklo_epi64(a, b)), I(_mm_unpackhi_epi64(a, b)));
   }
 #if defined(__AVX2__)
   if constexpr (I::size == 8) {
@@ -102,12 +102,12 @@ VQ_INLINE ints<Arch> largest_bits(const float* x, index_type size) noexcept {
   I a = bits(0), b = a;
   index_type i = width;
   for (; i + 2 * width <= size; i += 2 * width) {
-    a = xsimd::max(a, bits(i));
-    b = xsimd::max(b, bits(i + width));
+    a = (xsimd::max)(a, bits(i));
+    b = (xsimd::max)(b, bits(i + width));
   }
-  for (; i + width <= size; i += width) a = xsimd::max(a, bits(i));
-  if (i < size) b = xsimd::max(b, bits(size - width));  // some of them again
-  return xsimd::max(a, b);
+  for (; i + width <= size; i += width) a = (xsimd::max)(a, bits(i));
+  if (i < size) b = (xsimd::max)(b, bits(size - width));  // some of them again
+  return (xsimd::max)(a, b);
 }
 
 }  // namespace vq::inline v1::simd

@@ -21,6 +21,11 @@ namespace vq::inline v1 {
 
 template <a_quantizer Q, int Rank>
 class quantized_tensor {
+  static_assert(
+      !requires { typename Q::storage_type::scale_quantizer; },
+      "quantized_tensor: double-quantized scales are kept with vq::quantize_scales, "
+      "see quantizer/double_quantized.hpp");
+
  public:
   using quantizer_type = Q;
   using param_type = typename Q::param_type;
