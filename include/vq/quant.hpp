@@ -3,6 +3,7 @@
 #ifndef VQ_QUANT_HPP
 #define VQ_QUANT_HPP
 
+#include <vq/core/convert.hpp>
 #include <vq/core/half.hpp>
 #include <vq/core/result.hpp>
 #include <vq/policy/nf4.hpp>

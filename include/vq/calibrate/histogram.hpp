@@ -112,7 +112,7 @@ class histogram_observer {
     if (!o.finite) return status::not_finite;
     include(detail::without_negative_zero(o.seen));
     const float factor = power_of_two(-exponent_);
-    for_each_chunk(batch, 0, batch.size(),
+    for_each_chunk(e, batch, 0, batch.size(),
                    [&](index_type, const float* x, index_type count) { add<E>(x, count, factor); });
     return status::ok;
   }

@@ -23,6 +23,7 @@
 #include <string_view>
 #include <type_traits>
 
+#include <vq/core/convert.hpp>
 #include <vq/core/execution.hpp>
 #include <vq/core/range.hpp>
 #include <vq/core/result.hpp>
@@ -71,9 +72,9 @@ constexpr range without_negative_zero(range r) noexcept {
 
 // Smallest and largest value of a view, if all are finite.
 template <execution E, readable_view V>
-observed observe_range(E, const V& x) noexcept {
+observed observe_range(E e, const V& x) noexcept {
   observed all;
-  for_each_chunk(x, 0, x.size(), [&](index_type, const float* values, index_type count) {
+  for_each_chunk(e, x, 0, x.size(), [&](index_type, const float* values, index_type count) {
     all = hull(all, kernel<find_range, E>{}(values, count));
   });
   return all;

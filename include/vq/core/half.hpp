@@ -1,8 +1,9 @@
 // The two 16-bit float formats, as storage: half (IEEE 754 binary16) and bfloat16.
 //
 // They convert from float with one rounding to nearest, halves to even; beyond the largest finite
-// value they become infinity; NaN stays NaN (quiet). to_float is exact. `half` also converts from
-// double directly: going through float first would round twice.
+// value they become infinity; NaN stays NaN, quiet and with the upper bits of its payload, as the
+// instructions of CPUs have it. to_float is exact; a signaling NaN of half becomes quiet. `half` also
+// converts from double directly: going through float first would round twice.
 #ifndef VQ_CORE_HALF_HPP
 #define VQ_CORE_HALF_HPP
 
@@ -44,7 +45,8 @@ struct half {
       return sign != 0 ? -value : value;
     }
     const std::uint32_t wide = exponent == 31 ? 255 : exponent + 112;
-    return std::bit_cast<float>(sign | wide << 23 | mantissa << 13);
+    const std::uint32_t quiet = exponent == 31 && mantissa != 0 ? 0x400000u : 0;
+    return std::bit_cast<float>(sign | wide << 23 | mantissa << 13 | quiet);
   }
   constexpr explicit operator float() const noexcept { return to_float(); }
   friend constexpr bool operator==(half, half) noexcept = default;  // of the bits
@@ -58,7 +60,7 @@ struct half {
     const auto with_sign = [&](std::uint64_t magnitude) {
       return static_cast<std::uint16_t>(sign | magnitude);
     };
-    if (exponent == 1024) return with_sign(mantissa != 0 ? 0x7e00u : 0x7c00u);
+    if (exponent == 1024) return with_sign(mantissa != 0 ? 0x7e00u | mantissa >> 42 : 0x7c00u);
     if (exponent > 15) return with_sign(0x7c00u);
     if (exponent >= -14) {  // a carry of the rounding moves into the exponent, as it should
       const auto biased = static_cast<std::uint64_t>(exponent + 15) << 52;

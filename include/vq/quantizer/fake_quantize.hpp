@@ -32,14 +32,15 @@ struct fake_quantize_strip {
 namespace detail {
 
 // Walks `x` and `out`, views of equal shape, strip by strip: f(strip, in, out).
-template <a_quantizer Q, readable_view V, readable_view W, class F>
-constexpr status transform(const Q& q, const V& x, std::span<const typename Q::param_type> params,
-                           const W& out, F f) noexcept {
+template <execution E, a_quantizer Q, readable_view V, readable_view W, class F>
+constexpr status transform(E e, const Q& q, const V& x,
+                           std::span<const typename Q::param_type> params, const W& out,
+                           F f) noexcept {
   if (x.size() != out.size()) return status::size_mismatch;
   const slices cut = q.cut(x.extents());
   if (static_cast<index_type>(params.size()) < cut.params()) return status::too_few_params;
-  fill_by_chunk(out, [&](index_type from, float* to, index_type size) {
-    for_each_chunk(x, from, size, [&](index_type begin, const float* values, index_type count) {
+  fill_by_chunk(e, out, [&](index_type from, float* to, index_type size) {
+    for_each_chunk(e, x, from, size, [&](index_type begin, const float* values, index_type count) {
       cut.for_each_strip(begin, count,
                          [&](strip s) { f(s, values + (s.begin - begin), to + (s.begin - from)); });
     });
@@ -50,10 +51,10 @@ constexpr status transform(const Q& q, const V& x, std::span<const typename Q::p
 }  // namespace detail
 
 template <execution E, a_quantizer Q, readable_view V, readable_view W>
-constexpr status fake_quantize(E, const Q& q, const V& x,
+constexpr status fake_quantize(E e, const Q& q, const V& x,
                                std::span<const typename Q::param_type> params,
                                const W& out) noexcept {
-  return detail::transform(q, x, params, out, [&](strip s, const float* in, float* to) {
+  return detail::transform(e, q, x, params, out, [&](strip s, const float* in, float* to) {
     kernel<fake_quantize_strip<typename Q::policy_type>, E>{}(q.policy, params.data(), s, in, to);
   });
 }
@@ -73,7 +74,7 @@ constexpr status straight_through(const Q& q, const V& x,
   using policy_type = typename Q::policy_type;
   if (static_cast<index_type>(gradient.size()) != x.size()) return status::size_mismatch;
   const tensor_view<float, 1> flat{gradient.data(), {x.size()}};
-  return detail::transform(q, x, params, flat, [&](strip s, const float* in, float* to) {
+  return detail::transform(scalar, q, x, params, flat, [&](strip s, const float* in, float* to) {
     if constexpr (requires { policy_type{}.in_range(0.f, typename policy_type::param_type{}); }) {
       s.for_each_run([&](index_type run, index_type offset) {
         const auto param = params[static_cast<std::size_t>(run)];

@@ -15,6 +15,7 @@
 #include <span>
 #include <type_traits>
 
+#include <vq/core/convert.hpp>
 #include <vq/core/execution.hpp>
 #include <vq/core/range.hpp>
 #include <vq/core/status.hpp>
@@ -81,9 +82,9 @@ using range_operation = std::conditional_t<symmetric_range<Policy>, find_absmax,
 // every row (per_channel of the last axis) are gathered for a tile of parameters at a time, so that
 // memory is read in order.
 template <class Operation, execution E, readable_view V, class F>
-constexpr void for_each_observed(E, const slices& cut, const V& x, F f) noexcept {
+constexpr void for_each_observed(E e, const slices& cut, const V& x, F f) noexcept {
   const auto look = [&](observed& into, index_type begin, index_type length) {
-    for_each_chunk(x, begin, length, [&](index_type, const float* values, index_type n) {
+    for_each_chunk(e, x, begin, length, [&](index_type, const float* values, index_type n) {
       into = hull(into, kernel<Operation, E>{}(values, n));
     });
   };

@@ -11,6 +11,7 @@
 #include <concepts>
 #include <span>
 
+#include <vq/core/convert.hpp>
 #include <vq/core/execution.hpp>
 #include <vq/core/half.hpp>
 #include <vq/core/status.hpp>
@@ -72,11 +73,12 @@ constexpr status check_sizes(const Q& q, const V& x, std::span<const typename Q:
 }
 
 template <execution E, a_quantizer Q, readable_view V>
-constexpr status quantize(E, const Q& q, const V& x, std::span<const typename Q::param_type> params,
+constexpr status quantize(E e, const Q& q, const V& x,
+                          std::span<const typename Q::param_type> params,
                           std::span<typename Q::stored_type> codes) noexcept {
   if (const status s = check_sizes(q, x, params, codes); s != status::ok) return s;
   const slices cut = q.cut(x.extents());
-  for_each_chunk(x, 0, x.size(), [&](index_type begin, const float* values, index_type count) {
+  for_each_chunk(e, x, 0, x.size(), [&](index_type begin, const float* values, index_type count) {
     cut.for_each_strip(begin, count, [&](strip s) {
       kernel<encode_operation<Q>, E>{}(q.policy, params.data(), s, values + (s.begin - begin),
                                        codes.data());
@@ -89,11 +91,24 @@ namespace detail {
 
 // Calls f(begin, values, count) for stack buffers of floats that cover `out`, or for `out` itself
 // where it is contiguous and f accepts its type, and stores what f wrote there.
-template <class V, class F>
-constexpr void fill_by_chunk(const V& out, F f) noexcept {
+template <execution E, class V, class F>
+constexpr void fill_by_chunk(E, const V& out, F f) noexcept {
   if constexpr (requires { f(index_type{}, out.data_handle(), out.size()); }) {
     if (out.is_exhaustive()) {
       f(index_type{0}, out.data_handle(), out.size());
+      return;
+    }
+  }
+  if constexpr (narrow_view<V> && !std::same_as<E, scalar_t>) {
+    if (out.is_exhaustive()) {
+      constexpr index_type chunk = 1024;
+      float buffer[chunk];
+      for (index_type begin = 0; begin < out.size(); begin += chunk) {
+        const index_type count = out.size() - begin < chunk ? out.size() - begin : chunk;
+        f(begin, static_cast<float*>(buffer), count);
+        kernel<narrow_floats<typename V::value_type>, E>{}(buffer, count,
+                                                           out.data_handle() + begin);
+      }
       return;
     }
   }
@@ -116,7 +131,7 @@ concept decodes_to =
         std::same_as<E, scalar_t> || !runs_reference<decode_operation<Q, Out>, E>));
 
 template <execution E, a_quantizer Q, readable_view V>
-constexpr status dequantize(E, const Q& q, std::span<const typename Q::stored_type> codes,
+constexpr status dequantize(E e, const Q& q, std::span<const typename Q::stored_type> codes,
                             std::span<const typename Q::param_type> params, const V& out) noexcept {
   if (const status s = check_sizes(q, out, params, codes); s != status::ok) return s;
   const slices cut = q.cut(out.extents());
@@ -128,7 +143,7 @@ constexpr status dequantize(E, const Q& q, std::span<const typename Q::stored_ty
                                             values + (s.begin - begin));
     });
   };
-  detail::fill_by_chunk(out, decode);
+  detail::fill_by_chunk(e, out, decode);
   return status::ok;
 }
 
