@@ -2,6 +2,7 @@
 // tensor, in L2, L3 and memory.
 #include <cstdint>
 
+#include <vq/dispatch.hpp>
 #include <vq/simd.hpp>
 
 #include "limits.hpp"
@@ -82,6 +83,10 @@ const bool registered = [] {
   };
   all("native", vq::simd::native);
   all("scalar", vq::scalar);
+#if defined(__AVX2__)
+  all("avx2", vq::simd::on<vq::simd::avx2>{});
+#endif
+  all("dispatch", vq::dispatch);
   for (const char* kernel : {"quantize_u8", "quantize_s8", "quantize_per_channel"}) {
     vqb::limit_stream(kernel, 4, 1);
   }

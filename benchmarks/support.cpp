@@ -9,6 +9,9 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include <vq/simd.hpp>
+#include <vq/simd/dispatch_choice.hpp>
+
 namespace vqb {
 
 // Working sets ------------------------------------------------------------------------------------
@@ -242,28 +245,13 @@ const thread_pool& pool(int workers) {
 }
 
 const char* native_isa() {
-#if defined(__AVX512BF16__) && defined(__AVX512VBMI__) && !defined(__corei7__) && \
-    !defined(__cooperlake__) && !defined(__sapphirerapids__) && !defined(__graniterapids__)
-  return "avx512_bf16";
-#elif defined(__AVX512VNNI__)
-  return "avx512_vnni";
-#elif defined(__AVX512BW__)
-  return "avx512";
-#elif defined(__AVXVNNI__)
-  return "avx2_vnni";
-#elif defined(__AVX2__)
-  return "avx2";
-#elif defined(__SSE4_1__)
-  return "sse4_1";
-#elif defined(__x86_64__)
-  return "sse2";
-#elif defined(__ARM_FEATURE_DOTPROD)
-  return "neon_dotprod";
-#elif defined(__aarch64__)
-  return "neon";
-#else
-  return "scalar";
-#endif
+  return []<class Arch>(vq::simd::on<Arch>) {
+    if constexpr (requires { vq::simd::cpu<Arch>::name; }) {
+      return vq::simd::cpu<Arch>::name;
+    } else {
+      return "baseline";
+    }
+  }(vq::simd::native);
 }
 
 }  // namespace vqb

@@ -53,14 +53,16 @@ vqb::timed product_u8(const vqb::gemm_shape& s) {
   const auto p = std::make_shared<packed>(s);
   auto* const codes =
       vqb::scratch<std::uint8_t>(1, static_cast<std::size_t>(s.rows * s.columns)).data();
+  const auto rows = static_cast<std::uint32_t>(s.rows), depth = static_cast<std::uint32_t>(s.depth),
+             columns = static_cast<std::uint32_t>(s.columns);
   return [=] {
-    PackAWithRowOffset<std::uint8_t> a(matrix_op_t::NoTranspose, p->rows, p->depth, p->a, p->depth,
-                                       nullptr, 1);
+    PackAWithRowOffset<std::uint8_t> a(matrix_op_t::NoTranspose, rows, depth, p->a, depth, nullptr,
+                                       1);
     DoNothing<> nothing;
     const ReQuantizeOutput<false, QuantizationGranularity::OUT_CHANNEL> finish(
         nothing, p->scales.data(), 3, vqb::gemm_zero_point, p->zeros.data(), a.getRowOffsetBuffer(),
-        p->offsets.data(), p->offsets.data(), static_cast<std::uint32_t>(p->columns));
-    fbgemmPacked(a, p->b, codes, p->sums, static_cast<std::uint32_t>(p->columns), finish, 0, 1);
+        p->offsets.data(), p->offsets.data(), columns);
+    fbgemmPacked(a, p->b, codes, p->sums, columns, finish, 0, 1);
   };
 }
 

@@ -43,7 +43,6 @@ struct weights {  // of any shape
   const std::int8_t* codes;
 };
 
-constexpr float infinity = std::numeric_limits<float>::infinity();
 std::size_t count(std::int64_t n) { return static_cast<std::size_t>(n); }
 
 // Conversions -------------------------------------------------------------------------------------
@@ -150,6 +149,8 @@ vqb::timed convolution(const vqb::conv_shape& s) {
 // Weight-only -------------------------------------------------------------------------------------
 
 #if VQB_XNNPACK_2024
+constexpr float infinity = std::numeric_limits<float>::infinity();
+
 // The activations are quantized in each call; `copies` distinct matrices take turns.
 vqb::timed weight_only(const vqb::gemm_shape& s, int bits, std::size_t copies) {
   const std::size_t k = count(s.depth), n = count(s.columns), rows = count(s.rows);
