@@ -19,8 +19,8 @@
 // instruction set, not on the number of rows, threads or panels beside it in no more than the order
 // of its float sums; |error| <= (inputs + 4) * 2^-23 * sum of |x * w| of the values above.
 //
-// One row streams the packed bytes once. From two rows on a panel of 64 outputs is decoded, a
-// segment of k at a time, and used for up to 72 rows.
+// Few rows stream the packed bytes once. For more rows a panel of 64 outputs is decoded, a segment
+// of k at a time, and used for up to 72 of them.
 #ifndef VQ_NN_WEIGHT_ONLY_HPP
 #define VQ_NN_WEIGHT_ONLY_HPP
 

@@ -9,7 +9,7 @@
 //   avx512_vnni     bytes, int8 activations   (weight_only_avx512.hpp)
 //   avx512_bf16     pairs of bfloat16
 //
-// One row decodes in registers, where the unit can (`streams`).
+// Up to four rows decode in registers, where the unit can (`streams`).
 #ifndef VQ_SIMD_WEIGHT_ONLY_HPP
 #define VQ_SIMD_WEIGHT_ONLY_HPP
 
@@ -39,7 +39,7 @@ struct kernel<multiply_weights<A>, simd::on<Arch>> {
                                    const activation_rows<A>& x, float* sums,
                                    std::byte* scratch) const noexcept {
     const std::uint8_t* record = w.storage + panel * w.panel_bytes();
-    if (x.count == 1 && unit::streams(w)) {
+    if (x.count <= 4 && unit::streams(w)) {
       unit::stream(w, record, x, sums);
       return;
     }
@@ -69,9 +69,8 @@ struct kernel<multiply_weights<A>, simd::on<Arch>> {
           for (index_type line = 0; line < ahead; line += 64) __builtin_prefetch(next + line, 0, 2);
           next += ahead;
           const auto block = unit::rows(x, m, count_of, begin + from, length, widened);
-          const std::int32_t* start = x.sums + m * segments + segment;
-          tile<count_of>(block, length / unit::k_of_word, b, scales, start, segments,
-                         sums + m * columns);
+          tile<count_of>(block, length / unit::k_of_word, b, scales, x.sums, m * segments + segment,
+                         segments, sums + m * columns);
           m += count_of;
         };
         while (m + 6 <= x.count) multiply(std::integral_constant<int, 6>{});
@@ -86,15 +85,17 @@ struct kernel<multiply_weights<A>, simd::on<Arch>> {
   // sums[r][n] += scales[n] * sum over `words` of x[r][word] * b[word][n]
   template <std::size_t Rows>
   VQ_INLINE static void tile(typename unit::row_block x, index_type words, const std::byte* b,
-                             const float* scales, const std::int32_t* start, index_type start_step,
-                             float* sums) {
+                             const float* scales, const std::int32_t* sums_of_codes,
+                             index_type start, index_type start_step, float* sums) {
     constexpr std::size_t vectors = unit::vectors;
     for (index_type n = 0; n < columns; n += unit::vectors * width) {
       typename unit::sum sum[Rows][vectors];
 #pragma GCC unroll 8
       for (int r = 0; r < int{Rows}; ++r) {
 #pragma GCC unroll 8
-        for (int j = 0; j < int{vectors}; ++j) sum[r][j] = unit::start(start + r * start_step);
+        for (int j = 0; j < int{vectors}; ++j) {
+          sum[r][j] = unit::start(sums_of_codes, start + r * start_step);
+        }
       }
       const std::byte* at = b + 4 * n;
       const std::byte* word = x.first;

@@ -6,8 +6,8 @@
 //   avx512_bf16    pairs of bfloat16 (vdpbf16ps), looked up by vpermw
 //
 // vpermw sees 5 bits of each index: the table holds the 16 levels twice, so that the next code's
-// lowest bit does not matter; vpermb sees 6 bits. Lookups so need shifts but no masks. One row is
-// read once, in order, and asked for ahead of time.
+// lowest bit does not matter; vpermb sees 6 bits. Lookups so need shifts but no masks. For up to 4
+// rows codes are decoded in registers; they are read once, in order, and asked for ahead of time.
 #ifndef VQ_SIMD_WEIGHT_ONLY_AVX512_HPP
 #define VQ_SIMD_WEIGHT_ONLY_AVX512_HPP
 
@@ -16,6 +16,7 @@
 #include <cstdint>
 #include <cstring>
 #include <immintrin.h>
+#include <type_traits>
 
 #include <vq/nn/weight_only.hpp>
 #include <vq/simd/execution.hpp>
@@ -54,85 +55,128 @@ VQ_INLINE void prefetch(const std::uint8_t* at, index_type bytes) {
   }
 }
 
-// `count` activations, a multiple of 8, as the unit takes them.
-template <class Unit, class A>
-VQ_INLINE const A* widen(const A* x, index_type, float*, const Unit&) {
-  return x;
-}
-template <class A>
-struct float_row;
-VQ_INLINE const float* widen(const bfloat16* x, index_type count, float* to,
-                             const float_row<bfloat16>&) {
+// `count` numbers, a multiple of 8.
+VQ_INLINE void widen(const bfloat16* x, index_type count, float* to) {
   for (index_type k = 0; k < count; k += 8) {
     const __m128i narrow = _mm_loadu_si128(reinterpret_cast<const __m128i*>(x + k));
     const __m256i wide = _mm256_slli_epi32(_mm256_cvtepu16_epi32(narrow), 16);
     _mm256_storeu_ps(to + k, _mm256_castsi256_ps(wide));
   }
-  return to;
 }
 
-// One row: calls unit.step(codes, x) for every step of 8 k of a record, which adds to its sums;
-// unit.take(j) gives them as floats and clears them.
+// The value of a row's activation for all columns, kept in its register: GCC would rather load it
+// again for every use.
+VQ_INLINE __m512 spread_float(const float* from) {
+  __m512 value = _mm512_set1_ps(*from);
+  asm("" : "+v"(value));
+  return value;
+}
+
+// Rows of a segment as a unit takes them, from k on.
+template <class Value>
+struct some_rows {
+  const Value* first;
+  index_type step;
+};
+
+// 1 to 4 rows. A unit has sums for them, and
+//   value                 what it multiplies: float, bfloat16 or int8
+//   start(row, sums, i)   clears the sums of a row; sums[i] is that of its codes in the segment
+//   step(codes, x)        adds a step of 8 k
+//   take(row, j)          the sums of 16 columns as floats
 template <class Unit, class A>
-VQ_INLINE void stream_row(Unit unit, const weight_only& w, const std::uint8_t* record, const A* x,
-                          const std::int32_t* segment_sums, float* sums) {
-  __m512 all[4] = {_mm512_setzero_ps(), _mm512_setzero_ps(), _mm512_setzero_ps(),
-                   _mm512_setzero_ps()};
+VQ_INLINE void stream_rows(Unit unit, const weight_only& w, const std::uint8_t* record,
+                           const activation_rows<A>& x, float* sums) {
+  using value = typename Unit::value;
+  constexpr int rows = Unit::rows;
+#pragma GCC unroll 16
+  for (int i = 0; i < 4 * rows; ++i) _mm512_storeu_ps(sums + 16 * i, _mm512_setzero_ps());
   const index_type depth = w.depth(), record_bytes = w.record_bytes(), bytes = w.step_bytes();
+  const index_type segments = w.segments();
+  index_type segment = 0;
   for (index_type begin = 0; begin < depth; begin += w.block, record += record_bytes) {
     const index_type count = depth - begin < w.block ? depth - begin : w.block;
     const std::uint8_t* codes = record;
     prefetch(record + w.code_bytes(), record_bytes - w.code_bytes());
-    for (index_type from = 0; from < count; from += weight_only::longest) {
-      const index_type end =
-          from + weight_only::longest < count ? from + weight_only::longest : count;
-      float widened[weight_only::longest];
-      const auto* values = widen(x + begin + from, end - from, widened, unit);
-      unit.start(segment_sums);
-      if (segment_sums != nullptr) ++segment_sums;
-      for (index_type k = from; k < end; k += weight_only::step, codes += bytes) {
+    for (index_type from = 0; from < count; from += weight_only::longest, ++segment) {
+      const index_type length =
+          count - from < weight_only::longest ? count - from : weight_only::longest;
+      some_rows<value> values;
+      float widened[std::is_same_v<A, value> ? 1 : rows * weight_only::longest];
+      if constexpr (std::is_same_v<A, value>) {
+        values = {x.first + begin + from, x.step};
+      } else {
+        for (int r = 0; r < rows; ++r) {
+          widen(x.first + r * x.step + begin + from, length, widened + r * weight_only::longest);
+        }
+        values = {widened, weight_only::longest};
+      }
+#pragma GCC unroll 4
+      for (int r = 0; r < rows; ++r) unit.start(r, x.sums, r * segments + segment);
+      for (index_type k = 0; k < length; k += weight_only::step, codes += bytes) {
         prefetch(codes, bytes);
-        unit.step(codes, values + (k - from));
+        unit.step(codes, values);
+        values.first += weight_only::step;
       }
 #pragma GCC unroll 4
       for (int j = 0; j < 4; ++j) {
-        all[j] = _mm512_fmadd_ps(unit.take(j), scales_at(w, record, 16 * j), all[j]);
+        const __m512 scale = scales_at(w, record, 16 * j);
+#pragma GCC unroll 4
+        for (int r = 0; r < rows; ++r) {
+          float* const to = sums + r * weight_only::columns + 16 * j;
+          _mm512_storeu_ps(to, _mm512_fmadd_ps(unit.take(r, j), scale, _mm512_loadu_ps(to)));
+        }
       }
     }
   }
-#pragma GCC unroll 4
-  for (int j = 0; j < 4; ++j) _mm512_storeu_ps(sums + 16 * j, all[j]);
+}
+
+// Calls f with the number of rows as a constant.
+template <class F>
+VQ_INLINE void with_rows(index_type rows, F f) {
+  if (rows == 1) f(std::integral_constant<int, 1>{});
+  if (rows == 2) f(std::integral_constant<int, 2>{});
+  if (rows == 3) f(std::integral_constant<int, 3>{});
+  if (rows == 4) f(std::integral_constant<int, 4>{});
 }
 
 // Codes of 4 bits, activations that are multiplied as floats.
-template <class A>
-struct float_row {
+template <int Rows>
+struct float_rows {
+  using value = float;
+  static constexpr int rows = Rows;
   __m512 table;
-  __m512 sum[4];
+  __m512 sum[std::size_t{Rows}][4];
 
-  VQ_INLINE void start(const std::int32_t*) {
+  VQ_INLINE void start(int r, const std::int32_t*, index_type) {
 #pragma GCC unroll 4
-    for (int j = 0; j < 4; ++j) sum[j] = _mm512_setzero_ps();
+    for (int j = 0; j < 4; ++j) sum[r][j] = _mm512_setzero_ps();
   }
   // vpermps sees 4 bits of a word: those of every other code begin a byte.
-  VQ_INLINE void step(const std::uint8_t* codes, const float* x) {
+  VQ_INLINE void step(const std::uint8_t* codes, some_rows<float> x) {
 #pragma GCC unroll 4
     for (int i = 0; i < 4; ++i) {
-      const __m512 low = _mm512_set1_ps(x[i % 2 * 4 + i / 2]);
-      const __m512 high = _mm512_set1_ps(x[i % 2 * 4 + i / 2 + 2]);
+      __m512 low[std::size_t{Rows}], high[std::size_t{Rows}];
+#pragma GCC unroll 4
+      for (int r = 0; r < Rows; ++r) {
+        low[r] = spread_float(x.first + r * x.step + i % 2 * 4 + i / 2);
+        high[r] = spread_float(x.first + r * x.step + i % 2 * 4 + i / 2 + 2);
+      }
 #pragma GCC unroll 4
       for (int j = 0; j < 4; ++j) {
         const __m512i word = load_bytes(codes + 64 * j + i);
-        add(sum[j], word, low);
-        add(sum[j], _mm512_srli_epi32(word, 4), high);
+        add(j, word, low);
+        add(j, _mm512_srli_epi32(word, 4), high);
       }
     }
   }
-  VQ_INLINE __m512 take(int j) const { return sum[j]; }
+  VQ_INLINE __m512 take(int r, int j) const { return sum[r][j]; }
 
  private:
-  VQ_INLINE void add(__m512& to, __m512i index, __m512 x) const {
-    to = _mm512_fmadd_ps(_mm512_permutexvar_ps(index, table), x, to);
+  VQ_INLINE void add(int j, __m512i index, const __m512 (&x)[std::size_t{Rows}]) {
+    const __m512 level = _mm512_permutexvar_ps(index, table);
+#pragma GCC unroll 4
+    for (int r = 0; r < Rows; ++r) sum[r][j] = _mm512_fmadd_ps(level, x[r], sum[r][j]);
   }
 };
 
@@ -143,7 +187,10 @@ struct float_unit_avx512 : float_unit<A, Arch> {
                                const activation_rows<A>& x, float* sums) {
     float levels[16];
     levels_for<A>(w, levels);
-    stream_row(float_row<A>{_mm512_loadu_ps(levels), {}}, w, record, x.first, nullptr, sums);
+    const __m512 table = _mm512_loadu_ps(levels);
+    with_rows(x.count, [&](auto rows) {
+      stream_rows(float_rows<decltype(rows)::value>{table, {}}, w, record, x, sums);
+    });
   }
 };
 
@@ -217,43 +264,45 @@ struct byte_table {
   VQ_INLINE __m512i high(__m512i codes) const { return low(_mm512_srli_epi32(codes, 4)); }
 };
 
-template <class Arch>
-struct byte_row {
+// One row has two sums for each column, so that no product waits for another.
+template <class Arch, int Bits, int Rows>
+struct byte_rows {
+  using value = std::int8_t;
+  static constexpr int rows = Rows;
+  static constexpr std::size_t sets = Rows == 1 ? 2 : 1;
   byte_table<Arch> table;
-  __m512i sum[2][4];
+  __m512i sum[sets][std::size_t{Rows}][4];
 
-  VQ_INLINE void start(const std::int32_t* sum_of_codes) {
-    const __m512i shift = _mm512_slli_epi32(spread_word(sum_of_codes), 7);
+  VQ_INLINE void start(int r, const std::int32_t* sums_of_codes, index_type i) {
+    const __m512i first = _mm512_set1_epi32(-128 * sums_of_codes[i]);
 #pragma GCC unroll 4
     for (int j = 0; j < 4; ++j) {
-      sum[0][j] = _mm512_setzero_si512();
-      sum[1][j] = _mm512_sub_epi32(_mm512_setzero_si512(), shift);
+      sum[0][r][j] = first;
+      if (sets == 2) sum[sets - 1][r][j] = _mm512_setzero_si512();
     }
   }
-  VQ_INLINE void step(const std::uint8_t* codes, const std::int8_t* x) {
-    const __m512i even = spread_word(x), odd = spread_word(x + 4);
+  VQ_INLINE void step(const std::uint8_t* codes, some_rows<std::int8_t> x) {
+    __m512i even[std::size_t{Rows}], odd[std::size_t{Rows}];
+#pragma GCC unroll 4
+    for (int r = 0; r < Rows; ++r) {
+      even[r] = keep(spread_word(x.first + r * x.step));
+      odd[r] = keep(spread_word(x.first + r * x.step + 4));
+    }
 #pragma GCC unroll 4
     for (int j = 0; j < 4; ++j) {
       const __m512i word = load_bytes(codes + 64 * j);
-      add_bytes(sum[0][j], table.low(word), even);
-      add_bytes(sum[1][j], table.high(word), odd);
-    }
-  }
-  VQ_INLINE __m512 take(int j) const {
-    return _mm512_cvtepi32_ps(_mm512_add_epi32(sum[0][j], sum[1][j]));
-  }
-};
-
-// Codes of 8 bits.
-template <class Arch>
-struct whole_byte_row : byte_row<Arch> {
-  VQ_INLINE void step(const std::uint8_t* codes, const std::int8_t* x) {
-    const __m512i even = spread_word(x), odd = spread_word(x + 4);
+      const __m512i low = Bits == 8 ? word : table.low(word);
+      const __m512i high = Bits == 8 ? load_bytes(codes + 256 + 64 * j) : table.high(word);
 #pragma GCC unroll 4
-    for (int j = 0; j < 4; ++j) {
-      add_bytes(this->sum[0][j], load_bytes(codes + 64 * j), even);
-      add_bytes(this->sum[1][j], load_bytes(codes + 256 + 64 * j), odd);
+      for (int r = 0; r < Rows; ++r) {
+        add_bytes(sum[0][r][j], low, even[r]);
+        add_bytes(sum[sets - 1][r][j], high, odd[r]);
+      }
     }
+  }
+  VQ_INLINE __m512 take(int r, int j) const {
+    if constexpr (sets == 1) return _mm512_cvtepi32_ps(sum[0][r][j]);
+    return _mm512_cvtepi32_ps(_mm512_add_epi32(sum[0][r][j], sum[sets - 1][r][j]));
   }
 };
 
@@ -267,12 +316,15 @@ struct weight_unit<std::int8_t, Arch> {
   static constexpr bool streams(const weight_only& w) { return !w.zero_points; }
   VQ_INLINE static void stream(const weight_only& w, const std::uint8_t* record,
                                const activation_rows<std::int8_t>& x, float* sums) {
-    const byte_row<Arch> row{byte_table<Arch>(w), {}};
-    if (w.bits == 4) {
-      stream_row(row, w, record, x.first, x.sums, sums);
-    } else {
-      stream_row(whole_byte_row<Arch>{row}, w, record, x.first, x.sums, sums);
-    }
+    const byte_table<Arch> table(w);
+    with_rows(x.count, [&](auto rows) {
+      constexpr int count = decltype(rows)::value;
+      if (w.bits == 4) {
+        stream_rows(byte_rows<Arch, 4, count>{table, {}}, w, record, x, sums);
+      } else {
+        stream_rows(byte_rows<Arch, 8, count>{table, {}}, w, record, x, sums);
+      }
+    });
   }
 
   VQ_INLINE static const std::byte* decode(const weight_only& w, const std::uint8_t* record,
@@ -310,8 +362,8 @@ struct weight_unit<std::int8_t, Arch> {
     return {reinterpret_cast<const std::byte*>(x.first + m * x.step + k), x.step};
   }
 
-  VQ_INLINE static sum start(const std::int32_t* sum_of_codes) {
-    return _mm512_set1_epi32(-128 * *sum_of_codes);
+  VQ_INLINE static sum start(const std::int32_t* sums_of_codes, index_type i) {
+    return _mm512_set1_epi32(-128 * sums_of_codes[i]);
   }
   VQ_INLINE static __m512i load(const std::byte* b) { return keep(load_bytes(b)); }
   VQ_INLINE static __m512i spread(const std::byte* x) { return keep(spread_word(x)); }
@@ -338,33 +390,50 @@ VQ_INLINE __m512i pair_table(const weight_only& w) {
   return _mm512_inserti64x4(_mm512_castsi256_si512(narrow(low)), narrow(high), 1);
 }
 
-struct pair_row {
+template <int Rows>
+struct pair_rows {
+  using value = bfloat16;
+  static constexpr int rows = Rows;
+  static constexpr std::size_t sets = Rows == 1 ? 2 : 1;
   __m512i table;
-  __m512 sum[2][4];
+  __m512 sum[sets][std::size_t{Rows}][4];
 
-  VQ_INLINE void start(const std::int32_t*) {
-#pragma GCC unroll 4
-    for (int j = 0; j < 4; ++j) sum[0][j] = sum[1][j] = _mm512_setzero_ps();
-  }
-  VQ_INLINE void step(const std::uint8_t* codes, const bfloat16* x) {
-    __m512i spread[4];
-#pragma GCC unroll 4
-    for (int i = 0; i < 4; ++i) spread[i] = spread_word(x + 2 * i);
+  VQ_INLINE void start(int r, const std::int32_t*, index_type) {
 #pragma GCC unroll 4
     for (int j = 0; j < 4; ++j) {
-      // One byte further lie the pairs 2 and 3.
-      const __m512i first = load_bytes(codes + 64 * j), second = load_bytes(codes + 64 * j + 1);
-      add(sum[0][j], first, spread[0]);
-      add(sum[1][j], _mm512_srli_epi32(first, 4), spread[1]);
-      add(sum[0][j], second, spread[2]);
-      add(sum[1][j], _mm512_srli_epi32(second, 4), spread[3]);
+      sum[0][r][j] = _mm512_setzero_ps();
+      if (sets == 2) sum[sets - 1][r][j] = _mm512_setzero_ps();
     }
   }
-  VQ_INLINE __m512 take(int j) const { return _mm512_add_ps(sum[0][j], sum[1][j]); }
+  // One byte further lie the pairs 2 and 3.
+  VQ_INLINE void step(const std::uint8_t* codes, some_rows<bfloat16> x) {
+#pragma GCC unroll 2
+    for (int i = 0; i < 2; ++i) {
+      __m512i even[std::size_t{Rows}], odd[std::size_t{Rows}];
+#pragma GCC unroll 4
+      for (int r = 0; r < Rows; ++r) {
+        even[r] = keep(spread_word(x.first + r * x.step + 4 * i));
+        odd[r] = keep(spread_word(x.first + r * x.step + 4 * i + 2));
+      }
+#pragma GCC unroll 4
+      for (int j = 0; j < 4; ++j) {
+        const __m512i word = load_bytes(codes + 64 * j + i);
+        add(sum[0], j, word, even);
+        add(sum[sets - 1], j, _mm512_srli_epi32(word, 4), odd);
+      }
+    }
+  }
+  VQ_INLINE __m512 take(int r, int j) const {
+    if constexpr (sets == 1) return sum[0][r][j];
+    return _mm512_add_ps(sum[0][r][j], sum[sets - 1][r][j]);
+  }
 
  private:
-  VQ_INLINE void add(__m512& to, __m512i index, __m512i x) const {
-    add_pairs(to, _mm512_permutexvar_epi16(index, table), x);
+  VQ_INLINE void add(__m512 (&to)[std::size_t{Rows}][4], int j, __m512i index,
+                     const __m512i (&x)[std::size_t{Rows}]) const {
+    const __m512i level = _mm512_permutexvar_epi16(index, table);
+#pragma GCC unroll 4
+    for (int r = 0; r < Rows; ++r) add_pairs(to[r][j], level, x[r]);
   }
 };
 
@@ -378,7 +447,10 @@ struct weight_unit<bfloat16, avx512_bf16> {
   static constexpr bool streams(const weight_only& w) { return w.bits == 4 && !w.zero_points; }
   VQ_INLINE static void stream(const weight_only& w, const std::uint8_t* record,
                                const activation_rows<bfloat16>& x, float* sums) {
-    stream_row(pair_row{pair_table(w), {}}, w, record, x.first, nullptr, sums);
+    const __m512i table = pair_table(w);
+    with_rows(x.count, [&](auto rows) {
+      stream_rows(pair_rows<decltype(rows)::value>{table, {}}, w, record, x, sums);
+    });
   }
 
   VQ_INLINE static const std::byte* decode(const weight_only& w, const std::uint8_t* record,
@@ -435,7 +507,7 @@ struct weight_unit<bfloat16, avx512_bf16> {
     return {reinterpret_cast<const std::byte*>(x.first + m * x.step + k), 2 * x.step};
   }
 
-  VQ_INLINE static sum start(const std::int32_t*) { return _mm512_setzero_ps(); }
+  VQ_INLINE static sum start(const std::int32_t*, index_type) { return _mm512_setzero_ps(); }
   VQ_INLINE static __m512i load(const std::byte* b) { return keep(load_bytes(b)); }
   VQ_INLINE static __m512i spread(const std::byte* x) { return keep(spread_word(x)); }
   VQ_INLINE static void add(sum& s, __m512i x, __m512i b) { add_pairs(s, b, x); }

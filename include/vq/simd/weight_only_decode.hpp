@@ -245,7 +245,7 @@ struct float_unit {
     }
   }
 
-  VQ_INLINE static sum start(const std::int32_t*) { return V(0.f); }
+  VQ_INLINE static sum start(const std::int32_t*, index_type) { return V(0.f); }
   VQ_INLINE static V load(const std::byte* b) {
     return held<Arch>(V::load_unaligned(reinterpret_cast<const float*>(b)));
   }
