@@ -14,6 +14,7 @@
 #include <vq/simd/quantize.hpp>
 #include <vq/simd/range.hpp>
 #include <vq/simd/requantize.hpp>
+#include <vq/simd/stream_values.hpp>
 #include <vq/simd/weight_only.hpp>
 
 #endif

@@ -245,3 +245,24 @@ TEST_CASE("simd: 8-bit codebooks are those of the reference", "[simd]") {
   compare<vq::quantizer<vq::dynamic8, vq::per_block<256>>>(x, 1);
   compare<vq::quantizer<vq::dynamic8, vq::per_group<50>>>(x, 7, 1);
 }
+
+TEST_CASE("simd: results larger than the caches are those of the reference", "[simd]") {
+  using Q = vq::quantizer<vq::nf4, vq::per_block<64>>;
+  const auto compare_large = []<class Out>(Out) {
+    constexpr auto size = vq::streamed_bytes / index_type{sizeof(Out)} + 77;
+    std::vector<std::uint8_t> codes(static_cast<std::size_t>((size + 1) / 2));
+    for (std::size_t i = 0; i < codes.size(); ++i)
+      codes[i] = static_cast<std::uint8_t>(i * 37 >> 3);
+    std::vector<vq::scale_param> params(static_cast<std::size_t>((size + 63) / 64));
+    for (std::size_t i = 0; i < params.size(); ++i) params[i].scale = static_cast<float>(i % 1000);
+    std::vector<Out> scalar(static_cast<std::size_t>(size + 1)), wide = scalar;
+    const auto out = [&](std::vector<Out>& y) {  // not aligned
+      return vq::tensor_view<Out, 1>{y.data() + 1, {size}};
+    };
+    REQUIRE(vq::dequantize(vq::scalar, Q{}, codes, params, out(scalar)) == vq::status::ok);
+    REQUIRE(vq::dequantize(vq::simd::native, Q{}, codes, params, out(wide)) == vq::status::ok);
+    CHECK(same_bytes(scalar, wide));
+  };
+  compare_large(0.f);
+  compare_large(vq::bfloat16{});
+}

@@ -211,7 +211,7 @@ constexpr status dequantize(E e, const Q& q, std::span<const typename Q::stored_
                                      values + (s.begin - begin));
     });
   };
-  detail::fill_by_chunk(out, decode);
+  detail::fill_by_chunk(e, out, decode);
   return status::ok;
 }
 template <has_nested_scales Q, readable_view V>

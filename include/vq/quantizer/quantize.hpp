@@ -9,12 +9,14 @@
 #define VQ_QUANTIZER_QUANTIZE_HPP
 
 #include <concepts>
+#include <cstddef>
 #include <span>
 
 #include <vq/core/convert.hpp>
 #include <vq/core/execution.hpp>
 #include <vq/core/half.hpp>
 #include <vq/core/status.hpp>
+#include <vq/core/stream_values.hpp>
 #include <vq/quantizer/quantizer.hpp>
 
 namespace vq::inline v1 {
@@ -90,10 +92,26 @@ constexpr status quantize(E e, const Q& q, const V& x,
 namespace detail {
 
 // Calls f(begin, values, count) for stack buffers of floats that cover `out`, or for `out` itself
-// where it is contiguous and f accepts its type, and stores what f wrote there.
+// where it is contiguous and f accepts its type, and stores what f wrote there. What is larger than
+// the caches goes through a buffer too where E streams.
 template <execution E, class V, class F>
 constexpr void fill_by_chunk(E, const V& out, F f) noexcept {
   if constexpr (requires { f(index_type{}, out.data_handle(), out.size()); }) {
+    using value_type = typename V::value_type;
+    if constexpr (!runs_reference<stream_values<value_type>, E>) {
+      constexpr std::size_t bytes = sizeof(value_type);
+      if (out.is_exhaustive() && out.size() >= streamed_bytes / index_type{bytes}) {
+        constexpr index_type chunk = 4096 / bytes;  // decoding goes on while lines are written
+        value_type buffer[4096 / bytes];
+        for (index_type begin = 0; begin < out.size(); begin += chunk) {
+          const index_type left = out.size() - begin, count = left < chunk ? left : chunk;
+          f(begin, static_cast<value_type*>(buffer), count);
+          kernel<stream_values<value_type>, E>{}(buffer, out.data_handle() + begin, count,
+                                                 left <= chunk);
+        }
+        return;
+      }
+    }
     if (out.is_exhaustive()) {
       f(index_type{0}, out.data_handle(), out.size());
       return;
