@@ -14,7 +14,8 @@ if(CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64|amd64")
     list(APPEND vq_isa_flags_avx512 -Wno-uninitialized -Wno-maybe-uninitialized)  # in GCC's own headers
   endif()
   set(vq_isa_flags_avx512_vnni ${vq_isa_flags_avx512} -mavx512vnni)
-  set(vq_isa_flags_avx512_bf16 ${vq_isa_flags_avx512_vnni} -mavx512vbmi -mavx512bf16)
+  set(vq_isa_flags_avx512_bf16 ${vq_isa_flags_avx512_vnni} -mavx512ifma -mavx512vbmi
+    -mavx512bf16)  # xsimd 14 refuses VBMI without IFMA; every CPU of this kind has both
 
   set(vq_isa_header cstddef)
   set(vq_isa_runs_avx2 "__builtin_cpu_supports(\"avx2\")")
