@@ -10,6 +10,7 @@
 #include <vq/simd/depthwise.hpp>
 #include <vq/simd/fit_quantize.hpp>
 #include <vq/simd/gemm.hpp>
+#include <vq/simd/histogram.hpp>
 #include <vq/simd/nibble_codes.hpp>
 #include <vq/simd/quantize.hpp>
 #include <vq/simd/range.hpp>

@@ -22,6 +22,7 @@
 #include <string_view>
 #include <vector>
 
+#include <vq/calibrate/count_values.hpp>
 #include <vq/calibrate/observer.hpp>
 #include <vq/calibrate/state_text.hpp>
 
@@ -80,25 +81,6 @@ inline histogram magnitudes(const histogram& h) {
   return m;
 }
 
-// bins[i] = floor(x[i] * factor) for a power of two and |x * factor| < 2^31; returns how many x are
-// zero.
-struct find_bins {
-  index_type operator()(const float* x, index_type count, float factor,
-                        std::int32_t* bins) const noexcept {
-    index_type zeros = 0;
-    for (index_type i = 0; i < count; ++i) {
-      const float at = x[i] * factor;
-      const auto truncated = static_cast<std::int32_t>(at);
-      // The product may underflow to -0, so the sign is asked of x.
-      const bool rounded_up =
-          (at < static_cast<float>(truncated)) | ((x[i] < 0) & (truncated == 0));
-      bins[i] = truncated - (rounded_up ? 1 : 0);
-      zeros += x[i] == 0 ? 1 : 0;
-    }
-    return zeros;
-  }
-};
-
 class histogram_observer {
  public:
   // Half of them on each side of zero; those on the side of the largest magnitude are at least half
@@ -112,8 +94,11 @@ class histogram_observer {
     if (!o.finite) return status::not_finite;
     include(detail::without_negative_zero(o.seen));
     const float factor = power_of_two(-exponent_);
-    for_each_chunk(e, batch, 0, batch.size(),
-                   [&](index_type, const float* x, index_type count) { add<E>(x, count, factor); });
+    std::uint64_t* const zero_bin = counts_.data() + half;
+    for_each_chunk(e, batch, 0, batch.size(), [&](index_type, const float* x, index_type count) {
+      const index_type zeros = kernel<count_values, E>{}(x, count, factor, zero_bin);
+      zeros_ += static_cast<std::uint64_t>(zeros);
+    });
     return status::ok;
   }
   template <readable_view V>
@@ -194,7 +179,6 @@ class histogram_observer {
 
  private:
   static constexpr index_type half = bins / 2;
-  static constexpr index_type chunk = 256;
   // No finer than the smallest scale a quantizer can have; a float holds the reciprocal.
   static constexpr int smallest_exponent = -126;
 
@@ -236,21 +220,6 @@ class histogram_observer {
     const std::uint64_t count = at(from);
     at(from) = 0;
     at(to) += count;
-  }
-
-  template <execution E>
-  void add(const float* x, index_type count, float factor) {
-    index_type done = 0;
-    for (; done + chunk <= count; done += chunk) add_chunk<E>(x + done, chunk, factor);
-    add_chunk<E>(x + done, count - done, factor);
-  }
-  // Indices first, which compilers vectorize, then the counting, which they cannot.
-  template <execution E>
-  VQ_INLINE void add_chunk(const float* x, index_type count, float factor) {
-    std::int32_t bin[chunk];
-    zeros_ += static_cast<std::uint64_t>(kernel<find_bins, E>{}(x, count, factor, bin));
-    std::uint64_t* const zero_bin = counts_.data() + half;
-    for (index_type i = 0; i < count; ++i) ++zero_bin[bin[i]];
   }
 
   std::vector<std::uint64_t> counts_;  // none before the first value
