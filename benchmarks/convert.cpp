@@ -17,7 +17,7 @@ void add_conversions(const char* narrow, const char* widen, const char* who, E) 
       };
     });
     vqb::add(widen, set.name, who, {6 * set.elements, vqb::bytes}, [=] {
-      const auto x = vqb::scratch<T>(0, set.elements);
+      const auto x = vqb::scratch<T>(5, set.elements);  // nobody else writes there
       vq::kernel<vq::narrow_floats<T>, vq::simd::native_t>{}(vqb::floats(set.elements).data(), size,
                                                              x.data());
       return [=, y = vqb::scratch<float>(1, set.elements)] {

@@ -22,12 +22,12 @@ using u8 = vq::quantizer<vq::uniform<8, vq::asymmetric, vq::full, vq::unsigned_c
 using divided =
     vq::quantizer<vq::uniform<8, vq::asymmetric, vq::full, vq::unsigned_codes, vq::exact_division>>;
 
-// Rows of 1024; parameters from the data.
+// Rows of 1024; parameters from the data, in a slot of memory that no peer and no limit writes to.
 template <class Q>
 struct tensors {
   explicit tensors(const working_set& set)
       : view{vqb::floats(set.elements).data(), shape_of(set)},
-        params(vqb::scratch<typename Q::param_type>(0, params_of(view))),
+        params(vqb::scratch<typename Q::param_type>(6, params_of(view))),
         codes(vqb::scratch<typename Q::stored_type>(1, set.elements)),
         out{vqb::scratch<float>(2, set.elements).data(), shape_of(set)} {
     static_cast<void>(vq::fit(vq::simd::native, Q{}, view, params));
@@ -98,7 +98,7 @@ void add_range(const char* kernel, const working_set& set, const char* who, E) {
 template <class E>
 void add_histogram(const working_set& set, const char* who, E) {
   vqb::add("histogram_2048", set.name, who, {set.elements, vqb::elements}, [=] {
-    return [x = vqb::floats(set.elements), counts = vqb::scratch<std::uint64_t>(0, 8192)] {
+    return [x = vqb::floats(set.elements), counts = vqb::scratch<std::uint64_t>(7, 8192)] {
       benchmark::DoNotOptimize(vq::kernel<vq::count_values, E>{}(
           x.data(), static_cast<index_type>(x.size()), 4096.f, counts.data() + 4096));
     };
