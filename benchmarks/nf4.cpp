@@ -3,6 +3,7 @@
 #include <cstdint>
 
 #include <vq/policy/fp4.hpp>
+#include <vq/quantizer/double_quantized.hpp>
 #include <vq/simd.hpp>
 
 #include "limits.hpp"
@@ -50,6 +51,22 @@ void add_dequantize(const char* kernel, const working_set& set, const char* who,
   });
 }
 
+// With nested scales.
+template <class Out, class E>
+void add_dequantize_nested(const char* kernel, const working_set& set, const char* who, E) {
+  using Q = vq::quantizer<vq::nf4, vq::per_block<64>, vq::double_quantized<256>>;
+  vqb::add(kernel, set.name, who, {set.elements, vqb::elements}, [=] {
+    const tensors<Q> t(set);
+    const vq::sizes need = vq::required_scales(Q{}, t.view);
+    vq::nested_scales nested{
+        vqb::scratch<std::uint8_t>(3, static_cast<std::size_t>(need.codes)),
+        vqb::scratch<vq::scale_param>(4, static_cast<std::size_t>(need.params))};
+    static_cast<void>(vq::quantize_scales(E{}, Q{}, t.params, nested));
+    const vq::tensor_view<Out, 1> out{vqb::scratch<Out>(2, set.elements).data(), t.view.extents()};
+    return [=] { static_cast<void>(vq::dequantize(E{}, Q{}, t.codes, nested, out)); };
+  });
+}
+
 const bool registered = [] {
   const auto all = [](const char* who, auto execution) {
     for (const auto& set : vqb::working_sets()) {
@@ -59,6 +76,8 @@ const bool registered = [] {
       add_dequantize<nf4, float>("nf4_dequantize_f32", set, who, execution);
       add_dequantize<nf4, vq::half>("nf4_dequantize_f16", set, who, execution);
       add_dequantize<nf4, vq::bfloat16>("nf4_dequantize_bf16", set, who, execution);
+      add_dequantize_nested<float>("nf4_nested_dequantize_f32", set, who, execution);
+      add_dequantize_nested<vq::bfloat16>("nf4_nested_dequantize_bf16", set, who, execution);
       add_dequantize<int4, float>("int4_dequantize_f32", set, who, execution);
     }
   };
@@ -72,6 +91,8 @@ const bool registered = [] {
   }
   vqb::limit_stream("nf4_dequantize_f16", 0.5, 2, vqb::elements);
   vqb::limit_stream("nf4_dequantize_bf16", 0.5, 2, vqb::elements);
+  vqb::limit_stream("nf4_nested_dequantize_f32", 0.5, 4, vqb::elements);
+  vqb::limit_stream("nf4_nested_dequantize_bf16", 0.5, 2, vqb::elements);
   vqb::limit_stream("int4_dequantize_f32", 0.5, 4, vqb::elements);
   return vqb::limit_stream("nf4_dequantize_f32", 0.5, 4, vqb::elements);
 }();

@@ -130,8 +130,26 @@ struct lane<xsimd::batch<float, Arch>> {
       return _mm512_mask_add_ps(before, above, before, V(1.f));
     }
 #endif
+#if defined(__AVX512F__)
+    if constexpr (size == 16 && simd::level_search<Bounds>::usable) {
+      static constexpr simd::level_steps<Bounds> steps{};
+      const auto above = [&](__m512 bound) { return _mm512_cmp_ps_mask(x, bound, _CMP_GT_OQ); };
+      const auto at = [](const float(&table)[16], __m512i i) {
+        return _mm512_permutexvar_ps(i, _mm512_loadu_ps(table));
+      };
+      __m512i count = _mm512_maskz_set1_epi32(above(_mm512_set1_ps(steps.one[7])), 8);
+      const auto add = [&](const float(&table)[16], int step) {
+        count =
+            _mm512_mask_add_epi32(count, above(at(table, count)), count, _mm512_set1_epi32(step));
+      };
+      add(steps.four, 4);
+      add(steps.two, 2);
+      add(steps.one, 1);
+      return _mm512_cvtepi32_ps(count);
+    }
+#endif
 #if defined(__AVX2__)
-    if constexpr (size >= 8 && simd::level_search<Bounds>::usable) {
+    if constexpr (size == 8 && simd::level_search<Bounds>::usable) {
       static constexpr simd::level_search<Bounds> search{};
       I count = bits_of(x > V(search.first));
       count = count + count + bits_of(x > pick(search.second, count));
@@ -162,21 +180,11 @@ struct lane<xsimd::batch<float, Arch>> {
 #if defined(__AVX2__)
   // -1 where the mask is set.
   static I bits_of(xsimd::batch_bool<float, Arch> mask) noexcept {
-#if defined(__AVX512F__)
-    if constexpr (size == 16) return _mm512_maskz_set1_epi32(mask, -1);
-#endif
-    if constexpr (size == 8) return _mm256_castps_si256(mask);
-    return I(0);
+    return _mm256_castps_si256(mask);
   }
   // table[i mod 8]
   static V pick(const float (&table)[8], I i) noexcept {
-#if defined(__AVX512F__)
-    if constexpr (size == 16) {
-      return _mm512_permutexvar_ps(i, _mm512_broadcast_f32x8(_mm256_loadu_ps(table)));
-    }
-#endif
-    if constexpr (size == 8) return _mm256_permutevar8x32_ps(_mm256_loadu_ps(table), i);
-    return V(0.f);
+    return _mm256_permutevar8x32_ps(_mm256_loadu_ps(table), i);
   }
 #endif
 };

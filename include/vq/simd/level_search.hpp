@@ -4,7 +4,8 @@
 //   level_bins     cuts the line into 32 bins so narrow that each holds at most one bound:
 //                  count = bounds below the bin + (x > the bound in the bin). Two lookups, one
 //                  comparison. Not every set of bounds has such bins (`usable`): FP4's has not.
-//   level_search   a binary search, four comparisons; its tables have at most eight entries
+//   level_search   a binary search, four comparisons; its tables have at most eight entries, or
+//                  sixteen for registers that hold them (level_steps)
 //
 // The bin of x is round(clamp(x) * scale + 16). That is monotone in x, whatever it is rounded to, so
 // the only question is which bin a bound lies in; those that come near the edge of one are refused.
@@ -68,6 +69,24 @@ struct level_search {
       if (i < 2) second[entry] = bound(8 * i + 3);
       if (i < 4) third[entry] = bound(4 * i + 1);
       fourth[entry] = bound(2 * i);
+    }
+  }
+};
+
+// The same with tables of 16: step k compares with bounds[i + k - 1] where i is the count so far, and
+// adds k to it if x lies above.
+template <class Bounds>
+struct level_steps {
+  float one[16] = {}, two[16] = {}, four[16] = {};
+
+  constexpr level_steps() noexcept {
+    const auto bound = [](std::size_t i) {
+      return i < bounds_of<Bounds> ? Bounds::values[i] : std::numeric_limits<float>::infinity();
+    };
+    for (std::size_t i = 0; i < 16; ++i) {
+      one[i] = bound(i);
+      two[i] = bound(i + 1);
+      four[i] = bound(i + 3);
     }
   }
 };

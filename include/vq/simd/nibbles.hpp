@@ -9,7 +9,8 @@
 //     nibble_table(value)       the value of nibble p at position p
 //     look_up(in, out)          the values of the next `step` nibbles
 //
-// Both begin at the first code of a byte.
+// Both begin at the first code of a byte. A NaN among the values stays one when it is rounded, with
+// whatever payload.
 #ifndef VQ_SIMD_NIBBLES_HPP
 #define VQ_SIMD_NIBBLES_HPP
 
@@ -162,7 +163,8 @@ struct nibble_table<Arch, Layout, Out> {
     if constexpr (is_half) {
       return _mm512_broadcast_i64x4(
           _mm512_cvtps_ph(value, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC));
-    } else {  // add half a unit of the upper word, less one bit where that is even
+    } else {  // add half a unit of the upper word, less one bit where that is even (the instruction
+              // of AVX512_BF16 makes subnormals zeros; testing for them costs more than it saves)
       const __m512i bits = _mm512_castps_si512(value);
       const __mmask16 odd = _mm512_test_epi32_mask(bits, _mm512_set1_epi32(0x10000));
       const __mmask16 nan = _mm512_cmp_ps_mask(value, value, _CMP_UNORD_Q);
@@ -270,12 +272,17 @@ struct nibble_table<avx2, Layout, Out> {
       return _mm256_permute4x64_epi64(_mm256_packus_epi32(upper_word(first), upper_word(second)),
                                       0xd8);
     } else {
+#if defined(__F16C__)
+      constexpr int even = _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC;
+      return _mm256_set_m128i(_mm256_cvtps_ph(second, even), _mm256_cvtps_ph(first, even));
+#else
       Out words[16];
       float all[16];
       _mm256_storeu_ps(all, first);
       _mm256_storeu_ps(all + 8, second);
       for (int i = 0; i < 16; ++i) words[i] = static_cast<Out>(all[i]);
       return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(words));
+#endif
     }
   }
   VQ_INLINE static __m256i upper_word(__m256 value) noexcept {
