@@ -54,11 +54,11 @@ std::size_t bytes_of(const vq::weight_only_format& f, const vqb::gemm_shape& s) 
   return static_cast<std::size_t>(vq::weight_only_size(f, s.columns, s.depth));
 }
 
-// `copies` matrices, used in turn; all panels are alike.
+// `copies` matrices, used in turn; all panels are alike. The peers of a row write to slots 0 to 3.
 vq::weight_only weights(const vq::weight_only_format& f, const vqb::gemm_shape& s,
                         std::size_t copies) {
   const std::size_t bytes = bytes_of(f, s), panel = bytes_of(f, {1, s.depth, 64});
-  const auto storage = vqb::scratch<std::uint8_t>(2, copies * bytes);
+  const auto storage = vqb::scratch<std::uint8_t>(6, copies * bytes);
   auto w = *vq::pack_weight_only(f, 64, s.depth, some_weights{}, storage);
   for (std::size_t at = panel; at < copies * bytes; at += panel) {
     std::memcpy(storage.data() + at, storage.data(), panel);
@@ -73,13 +73,13 @@ vqb::timed product(E, const vq::weight_only_format& f, const vqb::gemm_shape& s,
   const auto w = weights(f, s, copies);
   const auto count = static_cast<std::size_t>(s.rows * s.depth);
   const auto values = vqb::floats(count);
-  const auto activations = vqb::scratch<X>(0, count);
+  const auto activations = vqb::scratch<X>(4, count);
   for (std::size_t i = 0; i < count; ++i) activations[i] = static_cast<X>(values[i]);
   const vq::tensor_view<const X, 2> x{activations.data(), {s.rows, s.depth}};
-  const auto out = vqb::scratch<float>(1, static_cast<std::size_t>(s.rows * s.columns));
+  const auto out = vqb::scratch<float>(5, static_cast<std::size_t>(s.rows * s.columns));
   const vq::tensor_view<float, 2> y{out.data(), {s.rows, s.columns}};
   const auto workspace = vqb::scratch_bytes(
-      3, static_cast<std::size_t>(vq::weight_only_workspace(mode..., x, w, threads)));
+      7, static_cast<std::size_t>(vq::weight_only_workspace(mode..., x, w, threads)));
   return [=, i = std::size_t{0}]() mutable {
     auto one = w;
     one.storage += static_cast<index_type>(i) * w.size_bytes();

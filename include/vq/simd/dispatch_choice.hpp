@@ -59,8 +59,9 @@ template <>
 struct cpu<avx512_bf16> {
   static constexpr const char* name = "avx512_bf16";
   static bool runs() noexcept {
-    return cpu<avx512_vnni>::runs() && __builtin_cpu_supports("avx512vbmi") &&
-           __builtin_cpu_supports("avx512bf16") && __builtin_cpu_is("amd");
+    return cpu<avx512_vnni>::runs() && __builtin_cpu_supports("avx512ifma") &&
+           __builtin_cpu_supports("avx512vbmi") && __builtin_cpu_supports("avx512bf16") &&
+           __builtin_cpu_is("amd");
   }
 };
 using dispatched_archs = arch_list<sse2, avx2, avx512, avx512_vnni, avx512_bf16>;  // the best last
