@@ -62,7 +62,7 @@ struct kernel<multiply_weights<A>, simd::on<Arch>> {
             record + (from + length < count ? (from + length) / weight_only::step * w.step_bytes()
                                             : w.record_bytes());
         const index_type tiles = (x.count + 5) / 6;
-        const index_type ahead = (w.step_bytes() * length / weight_only::step / tiles + 255) & -64;
+        const index_type ahead = (w.record_bytes() / w.segments_of_block() / tiles + 63) & -64;
         index_type m = 0;
         const auto multiply = [&](auto rows) {
           constexpr int count_of = decltype(rows)::value;

@@ -37,15 +37,6 @@ VQ_INLINE __m512i keep(__m512i x) {
   return x;
 }
 
-// 16 scales of a record as floats.
-VQ_INLINE __m512 scales_at(const weight_only& w, const std::uint8_t* record, index_type column) {
-  const std::uint8_t* from = record + w.code_bytes();
-  if (w.scales == scale_format::float32) return _mm512_loadu_ps(from + 4 * column);
-  const __m256i narrow = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(from + 2 * column));
-  if (w.scales == scale_format::half) return _mm512_cvtph_ps(narrow);
-  return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(narrow), 16));
-}
-
 // What follows `bytes` bytes: into the second cache early, which keeps more of memory's requests in
 // flight than the first can, and into the first in time.
 VQ_INLINE void prefetch(const std::uint8_t* at, index_type bytes) {

@@ -106,6 +106,17 @@ struct table_of_16 {
   const float* entries = nullptr;
 };
 
+#if defined(__AVX512F__)
+// 16 scales of a record as floats.
+VQ_INLINE __m512 scales_at(const weight_only& w, const std::uint8_t* record, index_type column) {
+  const std::uint8_t* from = record + w.code_bytes();
+  if (w.scales == scale_format::float32) return _mm512_loadu_ps(from + 4 * column);
+  const __m256i narrow = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(from + 2 * column));
+  if (w.scales == scale_format::half) return _mm512_cvtph_ps(narrow);
+  return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(narrow), 16));
+}
+#endif
+
 // The scales of a record, as floats.
 template <class Arch>
 VQ_INLINE void load_scales(const weight_only& w, const std::uint8_t* record, float* to) {
@@ -114,6 +125,25 @@ VQ_INLINE void load_scales(const weight_only& w, const std::uint8_t* record, flo
     std::memcpy(to, from, 4 * weight_only::columns);
     return;
   }
+#if defined(__AVX512F__)
+  if constexpr (std::derived_from<Arch, avx512>) {
+    for (index_type n = 0; n < weight_only::columns; n += 16) {
+      _mm512_storeu_ps(to + n, scales_at(w, record, n));
+    }
+    return;
+  }
+#endif
+#if defined(__F16C__)
+  if constexpr (std::is_same_v<Arch, avx2>) {
+    if (w.scales == scale_format::half) {
+      for (index_type n = 0; n < weight_only::columns; n += 8) {
+        const auto* eight = reinterpret_cast<const __m128i*>(from + 2 * n);
+        _mm256_storeu_ps(to + n, _mm256_cvtph_ps(_mm_loadu_si128(eight)));
+      }
+      return;
+    }
+  }
+#endif
   for (index_type n = 0; n < weight_only::columns; ++n) {
     std::uint16_t bits;
     std::memcpy(&bits, from + 2 * n, 2);
