@@ -124,3 +124,30 @@ TEST_CASE("affine: every zero point among the codes", "[simd]") {
     REQUIRE(codes == wide);
   }
 }
+
+TEST_CASE("affine: exact division is exact beside every tie and for every scale", "[simd]") {
+  using policy = vq::uniform<8, vq::asymmetric, vq::full, vq::signed_codes, vq::exact_division>;
+  std::mt19937 random(13);
+  constexpr std::size_t size = 256;
+  std::vector<float> x(size);
+  std::vector<std::int8_t> codes(size), wide(size);
+  for (int round = 0; round < 4000; ++round) {
+    const auto mantissa = static_cast<std::uint32_t>(random()) & 0x7fffffu;
+    const auto exponent = round % 4 == 0 ? static_cast<std::uint32_t>(random()) % 255 : 120u;
+    vq::affine_param p{std::bit_cast<float>(exponent << 23 | mantissa), round % 7 - 3};
+    if (!(p.scale > 0)) p.scale = 1e-45f;
+    for (std::size_t i = 0; i < size; ++i) {
+      const float tie = (static_cast<float>(i) - 127.5f) * p.scale;
+      const auto offset = static_cast<std::int32_t>(random() % 9) - 4;
+      x[i] = std::bit_cast<float>(std::bit_cast<std::int32_t>(tie) + offset);
+    }
+    x[7] = 3e38f;
+    x[9] = -3e38f;
+    const vq::strip s{0, static_cast<index_type>(size), 1, 0};
+    vq::encode_strip<policy, vq::bytes>{}({}, &p, s, x.data(), codes.data());
+    vq::kernel<vq::encode_strip<policy, vq::bytes>, vq::simd::native_t>{}({}, &p, s, x.data(),
+                                                                          wide.data());
+    CAPTURE(p.scale);
+    REQUIRE(codes == wide);
+  }
+}

@@ -80,9 +80,72 @@ VQ_INLINE void load_params(const affine_param* from, index_type count, floats<Ar
   zero = ints<Arch>::load_unaligned(zeros);
 }
 
+// How a value is divided by its scale.
+//   product    times the reciprocal
+//   division   by the instruction, whose rate is a quarter of that of products or less
+//   refined    times the reciprocal, and then corrected twice by fused products: the same quotient,
+//              for scales within `refines`
+enum class quotient { product, division, refined };
+
+// a * b + c, rounded once; no such instruction where it is not defined.
+template <class Arch>
+struct fused;
+#if defined(__AVX512F__)
+template <std::derived_from<avx512> Arch>
+struct fused<Arch> {
+  using V = floats<Arch>;
+  VQ_INLINE static V add(V a, V b, V c) noexcept { return _mm512_fmadd_ps(a, b, c); }
+  VQ_INLINE static V subtract(V a, V b, V c) noexcept { return _mm512_fnmadd_ps(a, b, c); }
+};
+#endif
+#if defined(__AVX2__) && defined(__FMA__)
+template <>
+struct fused<avx2> {
+  using V = floats<avx2>;
+  VQ_INLINE static V add(V a, V b, V c) noexcept { return _mm256_fmadd_ps(a, b, c); }
+  VQ_INLINE static V subtract(V a, V b, V c) noexcept { return _mm256_fnmadd_ps(a, b, c); }
+};
+#endif
+#if defined(__aarch64__)
+template <std::derived_from<neon> Arch>
+struct fused<Arch> {
+  using V = floats<Arch>;
+  VQ_INLINE static V add(V a, V b, V c) noexcept { return vfmaq_f32(c, a, b); }
+  VQ_INLINE static V subtract(V a, V b, V c) noexcept { return vfmsq_f32(c, a, b); }
+};
+#endif
+
+template <class Arch>
+concept has_fused = requires { typename fused<Arch>::V; };
+
+// True where the refined quotient is that of the division, as far as codes of 16 bits can tell: no
+// remainder of a quotient above 1/4 underflows, and neither the reciprocal nor the bound overflows.
+VQ_INLINE bool refines(const affine_param* params, index_type count) noexcept {
+  bool all = true;
+  for (index_type i = 0; i < count; ++i) {
+    all &= params[i].scale >= 0x1p-96f && params[i].scale <= 0x1p96f;
+  }
+  return all;
+}
+
+// x / scale, where x <= bound = 2^17 scale, so that no positive product overflows. A negative one
+// may, and gives NaN, which becomes the lowest code too.
+// With the reciprocal rounded to nearest, the first correction leaves an error below one unit in the
+// last place and the second one the quotient rounded to nearest (Markstein 1990, IBM J. Res. Dev.
+// 34(1)).
+template <class Arch>
+VQ_INLINE floats<Arch> refined_quotient(floats<Arch> x, floats<Arch> scale, floats<Arch> reciprocal,
+                                        floats<Arch> bound) noexcept {
+  using f = fused<Arch>;
+  x = (op::min)(bound, x);
+  floats<Arch> q = x * reciprocal;
+  for (int i = 0; i < 2; ++i) q = f::add(f::subtract(q, scale, x), reciprocal, q);
+  return q;
+}
+
 // How the kernels below treat four registers. `constants` belong to one register, the parameters of
 // whose lanes may differ.
-template <class Policy, class Arch>
+template <class Policy, class Arch, quotient How>
 struct affine_encode {
   using V = floats<Arch>;
   using I = ints<Arch>;
@@ -90,20 +153,25 @@ struct affine_encode {
   using codes = byte_codes<Arch, code_type>;
   static constexpr index_type width = lane<V>::size;
   static constexpr int lowest = Policy::limits.lowest;
-  static constexpr bool divides = std::same_as<typename Policy::arithmetic_type, exact_division>;
 
   // Rows of one value for each parameter that are taken together: the more, the fewer loads of
   // constants, and the more streams to read and to write.
   static constexpr int rows = 4;
 
-  enum constant { divisor, most, zero };
+  enum constant { divisor, most, zero, reciprocal, bound };
   struct constants {
-    V of[3];
+    V of[How == quotient::refined ? 5 : 3];
   };
   VQ_INLINE static constants prepare(V scale, I zero_point) noexcept {
-    return {{divides ? scale : (op::divide)(V(1.f), scale),
-             xsimd::to_float(I(Policy::limits.highest) - zero_point),
-             lane<V>::from_bits(zero_point)}};
+    constants k;
+    k.of[divisor] = How == quotient::product ? (op::divide)(V(1.f), scale) : scale;
+    k.of[most] = xsimd::to_float(I(Policy::limits.highest) - zero_point);
+    k.of[zero] = lane<V>::from_bits(zero_point);
+    if constexpr (How == quotient::refined) {
+      k.of[reciprocal] = (op::divide)(V(1.f), scale);
+      k.of[bound] = scale * V(0x1p17f);
+    }
+    return k;
   }
 
   VQ_INLINE static void apply(const constants (&k)[4], const float* in, code_type* out) noexcept {
@@ -123,8 +191,17 @@ struct affine_encode {
   }
 
  private:
+  VQ_INLINE static V divided(V x, const constants& k) noexcept {
+    if constexpr (How == quotient::refined) {
+      return refined_quotient<Arch>(x, k.of[divisor], k.of[reciprocal], k.of[bound]);
+    } else if constexpr (How == quotient::division) {
+      return (op::divide)(x, k.of[divisor]);
+    } else {
+      return x * k.of[divisor];
+    }
+  }
   VQ_INLINE static I round(V x, const constants& k) noexcept {
-    const V steps = divides ? (op::divide)(x, k.of[divisor]) : x * k.of[divisor];
+    const V steps = divided(x, k);
     return codes::round((op::min)(k.of[most], steps));
   }
   VQ_INLINE static auto both(I a, I b, const constants& ka, const constants& kb) noexcept {
@@ -174,23 +251,29 @@ struct affine_decode {
   }
 };
 
-template <class Policy, class Arch>
+template <class Policy, class Arch, quotient How>
 struct affine_round_trip {
   using V = floats<Arch>;
   using I = ints<Arch>;
   static constexpr index_type width = lane<V>::size;
-  static constexpr bool divides = std::same_as<typename Policy::arithmetic_type, exact_division>;
 
   static constexpr int rows = 1;
 
-  enum constant { divisor, least, most, scale };
+  enum constant { divisor, least, most, scale, reciprocal, bound };
   struct constants {
-    V of[4];
+    V of[How == quotient::refined ? 6 : 4];
   };
   VQ_INLINE static constants prepare(V scales, I zero_point) noexcept {
-    return {{divides ? scales : (op::divide)(V(1.f), scales),
-             xsimd::to_float(I(Policy::limits.lowest) - zero_point),
-             xsimd::to_float(I(Policy::limits.highest) - zero_point), scales}};
+    constants k;
+    k.of[divisor] = How == quotient::product ? (op::divide)(V(1.f), scales) : scales;
+    k.of[least] = xsimd::to_float(I(Policy::limits.lowest) - zero_point);
+    k.of[most] = xsimd::to_float(I(Policy::limits.highest) - zero_point);
+    k.of[scale] = scales;
+    if constexpr (How == quotient::refined) {
+      k.of[reciprocal] = (op::divide)(V(1.f), scales);
+      k.of[bound] = scales * V(0x1p17f);
+    }
+    return k;
   }
 
   VQ_INLINE static void apply(const constants (&k)[4], const float* in, float* out) noexcept {
@@ -210,9 +293,18 @@ struct affine_round_trip {
   }
 
  private:
+  VQ_INLINE static V divided(V x, const constants& k) noexcept {
+    if constexpr (How == quotient::refined) {
+      return refined_quotient<Arch>(x, k.of[divisor], k.of[reciprocal], k.of[bound]);
+    } else if constexpr (How == quotient::division) {
+      return (op::divide)(x, k.of[divisor]);
+    } else {
+      return x * k.of[divisor];
+    }
+  }
   // Through an integer, which makes +0 of -0, as adding the zero point does.
   VQ_INLINE static V value(V x, const constants& k) noexcept {
-    const V steps = divides ? (op::divide)(x, k.of[divisor]) : x * k.of[divisor];
+    const V steps = divided(x, k);
     const V clamped = op::clamp(steps, k.of[least], k.of[most]);
     return xsimd::to_float(byte_codes<Arch, std::int8_t>::round(clamped)) * k.of[scale];
   }
@@ -374,6 +466,21 @@ struct affine_strip {
   }
 };
 
+// With the quotient that the policy and the parameters call for.
+template <template <class, class, quotient> class Step, class Policy, class Arch, class Out>
+VQ_INLINE void divide_strip(const affine_param* params, strip s, const float* in,
+                            Out* out) noexcept {
+  constexpr bool divides = std::same_as<typename Policy::arithmetic_type, exact_division>;
+  if constexpr (divides && has_fused<Arch>) {
+    if (refines(params, s.count)) {
+      affine_strip<Step<Policy, Arch, quotient::refined>, Arch>::apply(params, s, in, out);
+      return;
+    }
+  }
+  constexpr quotient how = divides ? quotient::division : quotient::product;
+  affine_strip<Step<Policy, Arch, how>, Arch>::apply(params, s, in, out);
+}
+
 }  // namespace simd
 
 template <class Policy, class Layout, class Arch>
@@ -382,8 +489,7 @@ struct kernel<encode_strip<Policy, Layout>, simd::on<Arch>> {
   [[gnu::flatten]] void operator()(const Policy&, const affine_param* params, strip s,
                                    const float* in,
                                    typename Policy::code_type* out) const noexcept {
-    using step = simd::affine_encode<Policy, Arch>;
-    simd::affine_strip<step, Arch>::apply(params + s.param, s, in, out + s.begin);
+    simd::divide_strip<simd::affine_encode, Policy, Arch>(params + s.param, s, in, out + s.begin);
   }
 };
 
@@ -403,8 +509,7 @@ template <class Policy, class Arch>
 struct kernel<fake_quantize_strip<Policy>, simd::on<Arch>> {
   [[gnu::flatten]] void operator()(const Policy&, const affine_param* params, strip s,
                                    const float* in, float* out) const noexcept {
-    using step = simd::affine_round_trip<Policy, Arch>;
-    simd::affine_strip<step, Arch>::apply(params + s.param, s, in, out);
+    simd::divide_strip<simd::affine_round_trip, Policy, Arch>(params + s.param, s, in, out);
   }
 };
 
