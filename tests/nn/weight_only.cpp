@@ -28,15 +28,6 @@ vq::weight_only_format with_levels(const Table& levels) {
   return f;
 }
 
-// Runs tasks in falling order, and gives them to the workers in turn.
-struct backwards {
-  index_type workers() const { return 3; }
-  template <class F>
-  void operator()(index_type tasks, F&& f) const {
-    for (index_type task = tasks; task-- > 0;) f(task, task % 3);
-  }
-};
-
 }  // namespace
 
 TEST_CASE("weight_only: the layout of 4-bit codes is the documented one", "[nn]") {
@@ -124,7 +115,8 @@ TEST_CASE("weight_only: layers are within their bound of the definition", "[nn]"
     REQUIRE(cases::worst_error<nf4, vq::bfloat16, vq::bfloat16>(vq::scalar, r, bfloat16s) <= 1);
     REQUIRE(cases::worst_error<int8_by_output, vq::half, vq::half>(vq::scalar, r, floats) <= 1);
     REQUIRE(cases::worst_error<int4_asymmetric, float, float>(vq::scalar, r, integers) <= 1);
-    REQUIRE(cases::worst_error<nf4, float, float>(vq::scalar, r, integers, backwards{}) <= 1);
+    REQUIRE(cases::worst_error<nf4, float, float>(vq::scalar, r, integers, cases::backwards{}) <=
+            1);
   }
 }
 
@@ -140,7 +132,7 @@ TEST_CASE("weight_only: many rows, in any order of tasks, are the rows alone", "
       static_cast<std::size_t>(vq::weight_only_workspace(vq::dynamic_int8, all, *packed, 3)));
   REQUIRE(vq::linear(vq::scalar, vq::dynamic_int8, all, *packed, {},
                      vq::tensor_view<float, 2>{y.data(), {260, 70}}, workspace,
-                     backwards{}) == vq::status::ok);
+                     cases::backwards{}) == vq::status::ok);
   for (const index_type m : {0, 65, 66, 259}) {
     const vq::tensor_view<const float, 2> row{x.data() + m * 32, {1, 32}};
     REQUIRE(vq::linear(vq::scalar, vq::dynamic_int8, row, *packed, {},

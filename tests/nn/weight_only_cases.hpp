@@ -23,6 +23,15 @@ struct random {
   std::mt19937 engine;
 };
 
+// Runs tasks in falling order, and gives them to the workers in turn.
+struct backwards {
+  index_type workers() const { return 3; }
+  template <class F>
+  void operator()(index_type tasks, F&& f) const {
+    for (index_type task = tasks; task-- > 0;) f(task, task % 3);
+  }
+};
+
 // Codes of a quantizer and their parameters.
 template <class Q>
 struct weights {

@@ -40,6 +40,28 @@ TEST_CASE("weight_only: INT8 by output is within its bound", "[simd]") {
   check_layers<int8_by_output>(4);
 }
 
+TEST_CASE("weight_only: threads do not change a bit", "[simd]") {
+  cases::random r(8);
+  cases::weights<nf4> w(r, 300, 192, vq::scale_format::half);
+  const auto packed = w.pack();
+  REQUIRE(packed);
+  for (const index_type rows : {1, 3, 80}) {
+    std::vector<float> x(static_cast<std::size_t>(rows * 192));
+    for (auto& v : x) v = r.normal();
+    const vq::tensor_view<const float, 2> in{x.data(), {rows, 192}};
+    std::vector<float> alone(static_cast<std::size_t>(rows * 300)), shared(alone.size());
+    std::vector<std::byte> workspace(
+        static_cast<std::size_t>(vq::weight_only_workspace(in, *packed, 3)));
+    const auto run = [&](std::vector<float>& y, const auto& parallel) {
+      return vq::linear(vq::simd::native, in, *packed, {},
+                        vq::tensor_view<float, 2>{y.data(), {rows, 300}}, workspace, parallel);
+    };
+    REQUIRE(run(alone, vq::serial) == vq::status::ok);
+    REQUIRE(run(shared, cases::backwards{}) == vq::status::ok);
+    REQUIRE(shared == alone);
+  }
+}
+
 TEST_CASE("weight_only: activations get the codes of the reference", "[simd]") {
   cases::random r(9);
   for (index_type count = 8; count <= 256; count += 8) {

@@ -15,9 +15,9 @@
 //                        and levels to integers (find_integer_levels). The sums of 256 products,
 //                        or of a block if it is shorter, are exact
 //
-// Scales stay floats everywhere. Rows and k are never reordered by data: a result depends on the
-// instruction set, not on the number of rows, threads or panels beside it in no more than the order
-// of its float sums; |error| <= (inputs + 4) * 2^-23 * sum of |x * w| of the values above.
+// Scales are floats everywhere. For an instruction set a result does not depend on threads, and on
+// the number of rows in no more than the order of its float sums:
+// |error| <= (inputs + 4) * 2^-23 * sum of |x * w|, for the values above.
 //
 // Few rows stream the packed bytes once. For more rows a panel of 64 outputs is decoded, a segment
 // of k at a time, and used for up to 72 of them.

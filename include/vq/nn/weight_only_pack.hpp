@@ -51,7 +51,8 @@ constexpr float squared_error(const float (&levels)[16], float unit) noexcept {
 
 // Finds integers for 16 levels: exact ones where all levels are integers or halves; else the
 // largest level becomes that number of 64..127 which leaves the smallest squared error. For NF4
-// this is 0.3 % of the error that rounding weights to NF4 has.
+// that is 112: no level moves by more than 0.5 / 112, which adds 0.2 % to the squared error that
+// normal weights have in blocks of 64.
 constexpr void find_integer_levels(weight_only_format& format) noexcept {
   float largest = 0;
   for (const float level : format.levels) largest = (op::max)(op::abs(level), largest);
