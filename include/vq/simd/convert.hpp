@@ -66,9 +66,17 @@ struct half_registers<Arch, bfloat16> {
       }
     }
 #endif
-    const __m512i order = _mm512_setr_epi64(0, 2, 4, 6, 1, 3, 5, 7);
-    _mm512_storeu_si512(out,
-                        _mm512_permutexvar_epi64(order, _mm512_packs_epi32(round(a), round(b))));
+    __m512i low = round(a), high = round(b);
+    if (_mm512_cmp_ps_mask(a, b, _CMP_UNORD_Q) != 0) [[unlikely]] {
+      low = with_nan(low, a);
+      high = with_nan(high, b);
+    }
+    // The upper halves of both, in turns, and then in order.
+    const __m512i turns = _mm512_mask_mov_epi16(_mm512_srli_epi32(low, 16), 0xaaaaaaaau, high);
+    alignas(64) constexpr std::uint16_t order[32] = {0,  2,  4,  6,  8,  10, 12, 14, 16, 18, 20,
+                                                     22, 24, 26, 28, 30, 1,  3,  5,  7,  9,  11,
+                                                     13, 15, 17, 19, 21, 23, 25, 27, 29, 31};
+    _mm512_storeu_si512(out, _mm512_permutexvar_epi16(_mm512_load_si512(order), turns));
   }
 
  private:
@@ -76,15 +84,16 @@ struct half_registers<Arch, bfloat16> {
     const __m256i narrow = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(in));
     return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(narrow), 16));
   }
-  // The upper half of each element, rounded, with its sign.
+  // With the result in the upper half of each element: plus 0x7fff, or 0x8000 where that half is odd.
   VQ_INLINE static __m512i round(__m512 x) noexcept {
     const __m512i bits = _mm512_castps_si512(x);
-    const __m512i odd = _mm512_and_si512(_mm512_srli_epi32(bits, 16), _mm512_set1_epi32(1));
-    const __m512i rounded =
-        _mm512_add_epi32(_mm512_add_epi32(bits, _mm512_set1_epi32(0x7fff)), odd);
-    const __m512i quiet = _mm512_set1_epi32(0x400000);
-    return _mm512_srai_epi32(
-        _mm512_mask_or_epi32(rounded, _mm512_cmp_ps_mask(x, x, _CMP_UNORD_Q), bits, quiet), 16);
+    const __m512i down = _mm512_add_epi32(bits, _mm512_set1_epi32(0x7fff));
+    const __mmask16 odd = _mm512_test_epi32_mask(bits, _mm512_set1_epi32(0x10000));
+    return _mm512_mask_add_epi32(down, odd, bits, _mm512_set1_epi32(0x8000));
+  }
+  VQ_INLINE static __m512i with_nan(__m512i rounded, __m512 x) noexcept {
+    return _mm512_mask_or_epi32(rounded, _mm512_cmp_ps_mask(x, x, _CMP_UNORD_Q),
+                                _mm512_castps_si512(x), _mm512_set1_epi32(0x400000));
   }
 };
 
@@ -117,7 +126,13 @@ struct half_registers<avx2, bfloat16> {
     b = widen(in + 8);
   }
   VQ_INLINE static void store(V a, V b, bfloat16* out) noexcept {
-    const __m256i both = _mm256_packs_epi32(round(a), round(b));
+    __m256i low = round(a), high = round(b);
+    if (_mm256_movemask_ps(_mm256_cmp_ps(a, b, _CMP_UNORD_Q)) != 0) [[unlikely]] {
+      low = with_nan(low, a);
+      high = with_nan(high, b);
+    }
+    const __m256i both =
+        _mm256_packs_epi32(_mm256_srai_epi32(low, 16), _mm256_srai_epi32(high, 16));
     _mm256_storeu_si256(reinterpret_cast<__m256i*>(out),
                         _mm256_permute4x64_epi64(both, 0b11'01'10'00));
   }
@@ -127,14 +142,16 @@ struct half_registers<avx2, bfloat16> {
     const __m128i narrow = _mm_loadu_si128(reinterpret_cast<const __m128i*>(in));
     return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32(narrow), 16));
   }
+  // With the result in the upper half of each element.
   VQ_INLINE static __m256i round(__m256 x) noexcept {
     const __m256i bits = _mm256_castps_si256(x);
     const __m256i odd = _mm256_and_si256(_mm256_srli_epi32(bits, 16), _mm256_set1_epi32(1));
-    const __m256i rounded =
-        _mm256_add_epi32(_mm256_add_epi32(bits, _mm256_set1_epi32(0x7fff)), odd);
-    const __m256i quiet = _mm256_or_si256(bits, _mm256_set1_epi32(0x400000));
+    return _mm256_add_epi32(_mm256_add_epi32(bits, _mm256_set1_epi32(0x7fff)), odd);
+  }
+  VQ_INLINE static __m256i with_nan(__m256i rounded, __m256 x) noexcept {
+    const __m256i quiet = _mm256_or_si256(_mm256_castps_si256(x), _mm256_set1_epi32(0x400000));
     const __m256i is_nan = _mm256_castps_si256(_mm256_cmp_ps(x, x, _CMP_UNORD_Q));
-    return _mm256_srai_epi32(_mm256_blendv_epi8(rounded, quiet, is_nan), 16);
+    return _mm256_blendv_epi8(rounded, quiet, is_nan);
   }
 };
 
