@@ -12,6 +12,7 @@
 
 #include <vq/quantizer/fit_quantize.hpp>
 #include <vq/quantizer/quantize.hpp>
+#include <vq/simd/affine.hpp>
 #include <vq/simd/codes.hpp>
 #include <vq/simd/nibbles.hpp>
 #include <vq/simd/row_maxima.hpp>
@@ -19,6 +20,21 @@
 namespace vq::inline v1 {
 
 namespace simd {
+
+// The codes of a register, as integers. On an evenly spaced grid the conversion does the rounding.
+template <class Arch, class Policy>
+VQ_INLINE ints<Arch> integer_codes(const Policy& policy, bool short_run, floats<Arch> x,
+                                   const typename Policy::param_type& param) noexcept {
+  if constexpr (affine_registers<Policy, Arch>) {
+    using V = floats<Arch>;
+    const V least(static_cast<float>(Policy::limits.lowest - param.zero_point));
+    const V most(static_cast<float>(Policy::limits.highest - param.zero_point));
+    const V steps = op::clamp(Policy::arithmetic_type::divide(x, param.scale), least, most);
+    return byte_codes<Arch, std::int8_t>::round(steps) + ints<Arch>(param.zero_point);
+  } else {
+    return xsimd::to_int(encode_run(policy, short_run, x, param));
+  }
+}
 
 // Codes of values that have one parameter: `length` of them to position `begin`.
 template <class Arch, class Layout, class Policy>
@@ -28,17 +44,20 @@ VQ_INLINE void encode_nibbles(const Policy& policy, bool short_run,
   using code_type = typename Policy::code_type;
   using packer = nibble_packer<Arch, Layout, code_type>;
   constexpr index_type width = packer::width;
-  const auto code = [&](floats<Arch> x) { return encode_run(policy, short_run, x, param); };
+  const auto code = [&](floats<Arch> x) {
+    return integer_codes<Arch>(policy, short_run, x, param);
+  };
 
   index_type i = 0;
   if (begin % 2 != 0 && length > 0) {  // the second half of a byte
-    codes<Arch, Layout, code_type>::store(code(load_some<Arch>(in, 1)), out, begin, 1);
+    const floats<Arch> first = encode_run(policy, short_run, load_some<Arch>(in, 1), param);
+    codes<Arch, Layout, code_type>::store(first, out, begin, 1);
     i = 1;
   }
   std::uint8_t* to = out + (begin + i) / 2;
   for (; i + 4 * width <= length; i += 4 * width, to += 2 * width) {
     const auto group = [&](index_type k) {
-      return xsimd::to_int(code(floats<Arch>::load_unaligned(in + i + k * width)));
+      return code(floats<Arch>::load_unaligned(in + i + k * width));
     };
     packer::store({group(0), group(1), group(2), group(3)}, to);
   }
@@ -50,7 +69,7 @@ VQ_INLINE void encode_nibbles(const Policy& policy, bool short_run,
       const index_type left = length - i - k * width;
       if (left <= 0) return ints<Arch>(0);
       const index_type count = left < width ? left : width;
-      const ints<Arch> all = xsimd::to_int(code(load_some<Arch>(in + i + k * width, count)));
+      const ints<Arch> all = code(load_some<Arch>(in + i + k * width, count));
       if (count == width) return all;
       return xsimd::select(position < ints<Arch>(static_cast<std::int32_t>(count)), all,
                            ints<Arch>(0));
@@ -66,7 +85,7 @@ VQ_INLINE void encode_two_runs(const Policy& policy, const typename Policy::para
   using packer = nibble_packer<Arch, Layout, typename Policy::code_type>;
   const auto group = [&](index_type k) {
     const auto x = floats<Arch>::load_unaligned(in + k * packer::width);
-    return xsimd::to_int(policy.encode(x, params[k / 2]));
+    return integer_codes<Arch>(policy, false, x, params[k / 2]);
   };
   packer::store({group(0), group(1), group(2), group(3)}, out);
 }
