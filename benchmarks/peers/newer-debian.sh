@@ -2,7 +2,7 @@
 # Benchmarks beside current peers: a newer Debian in a folder, with the libraries that it packages
 # (oneDNN, XNNPACK, gemmlowp, ONNX Runtime, ggml, PyTorch), in which the benchmarks are built and run.
 #   sudo bash benchmarks/peers/newer-debian.sh [--mirror URL] [--suite NAME] FOLDER [options of vq_benchmarks]
-# The first call installs (about 4 GB); later ones only build and run. Relative names of files mean
+# The first call installs (about 3 GB); later ones only build and run. Relative names of files mean
 # the current folder. Nothing outside FOLDER is changed; to remove it all, delete FOLDER.
 # Variables VQ_CMAKE_OPTIONS and VQ_PREFIX ("taskset -c 1") go to CMake and before the program.
 set -euo pipefail
