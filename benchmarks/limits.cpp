@@ -87,7 +87,7 @@ bool limit_stream(const std::string& kernel, const std::string& case_name, std::
       kernel, case_name, "limit", done,
       [=] { return stream_over(count, read, written, false, threads); }, threads);
   const double touched = (read + written) * static_cast<double>(count);
-  if (written > 0 && touched > static_cast<double>(beyond_cache_bytes())) {
+  if (written > 0 && touched > static_cast<double>(cache_bytes(3)) && touched > 100e6) {
     add(
         kernel, case_name, "limit_streaming", done,
         [=] { return stream_over(count, read, written, true, threads); }, threads);
