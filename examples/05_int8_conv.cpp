@@ -53,7 +53,8 @@ int main() {
   const vq::tensor_view<const std::uint8_t, 4> input{x.data(), nchw, nhwc};
   const vq::tensor_view<std::uint8_t, 4> output{
       y.data(), {1, filters, side, side}, {0, 1, side * filters, filters}};
-  std::vector<std::int32_t> workspace(std::size_t(vq::conv2d_workspace(input, *packed, window)));
+  std::vector<std::int32_t> workspace(
+      std::size_t(vq::conv2d_workspace(vq::simd::native, input, *packed, window)));
   const vq::status s = vq::conv2d(vq::simd::native, input, in.zero_point, *packed, {}, window,
                                   stage, output, workspace);
   // [/run]

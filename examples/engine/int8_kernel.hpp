@@ -84,7 +84,7 @@ class int8_kernel_builder {
                                            layer.weights->view, layer.bias, window,
                                            layer.to_codes(), as_nchw(c.codes, to), c.scratch);
                        },
-                       vq::conv2d_workspace(x, prepared->weights->view, window)};
+                       vq::conv2d_workspace(E{}, x, prepared->weights->view, window)};
   }
 
   kernel_or_status operator()(const linear& op) const {
@@ -101,7 +101,7 @@ class int8_kernel_builder {
                         {to, {rows, outputs}}, c.scratch);
     };
     const vq::tensor_view<const activation_code, 2> x(nullptr, {rows, inputs});
-    const index_type scratch = vq::linear_workspace(x, prepared->weights->view);
+    const index_type scratch = vq::linear_workspace(E{}, x, prepared->weights->view);
     if (out_) {
       return int8_kernel{[layer = *prepared, run](const int8_call& c) {
                            return run(c, layer.to_codes(), c.codes);

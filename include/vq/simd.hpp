@@ -7,6 +7,7 @@
 #include <vq/simd/add.hpp>
 #include <vq/simd/affine.hpp>
 #include <vq/simd/convert.hpp>
+#include <vq/simd/copy.hpp>
 #include <vq/simd/depthwise.hpp>
 #include <vq/simd/fit_quantize.hpp>
 #include <vq/simd/gemm.hpp>

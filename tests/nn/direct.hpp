@@ -171,7 +171,7 @@ bool agrees(E execution, random& r, std::int32_t& status) {
   const auto packed = vq::pack_weights<W>(weight.view(), p.groups, codes, sums, w_zero);
   if (!packed) return false;
   std::vector<std::int32_t> workspace(
-      static_cast<std::size_t>(vq::conv2d_workspace(input.view(), *packed, p.window)));
+      static_cast<std::size_t>(vq::conv2d_workspace(execution, input.view(), *packed, p.window)));
   const vq::status s = vq::conv2d(execution, input.view(), x_zero, *packed, bias, p.window,
                                   vq::to_accumulators{}, y.view(), workspace);
   status = static_cast<std::int32_t>(s);

@@ -9,7 +9,7 @@ namespace {
 
 using view = vq::tensor_view<const std::int8_t, 4>;
 
-// Firmware packs at compile time: 2 outputs of 2 inputs are one block of 16 columns by 4 steps.
+// Firmware packs at compile time: 2 outputs of 2 inputs are a panel of 16 columns by 4 steps.
 constexpr bool packs_in_a_constant_expression() {
   const std::array<std::int8_t, 4> w{1, -2, 3, -4};
   std::array<std::int8_t, 64> codes{};
@@ -50,10 +50,40 @@ TEST_CASE("pack_weights: the memory order of the weights does not matter", "[nn]
   CHECK(sums == same);
 }
 
-TEST_CASE("pack_weights: depthwise kernels lie tap by tap, channels last", "[nn]") {
+TEST_CASE("pack_weights: panels have 64 columns, the last one whole blocks of 16", "[nn]") {
+  constexpr vq::index_type outputs = 100, inputs = 6;
+  std::vector<std::int8_t> w(outputs * inputs);
+  for (std::size_t i = 0; i < w.size(); ++i) w[i] = static_cast<std::int8_t>(i * 37 % 251);
+  const auto need = vq::packed_size(vq::shape_type<2>{outputs, inputs});
+  REQUIRE(need.codes == 112 * 8);
+  std::vector<std::int8_t> codes(static_cast<std::size_t>(need.codes));
+  std::vector<std::int32_t> sums(outputs);
+  const vq::tensor_view<const std::int8_t, 2> v{w.data(), {outputs, inputs}};
+  REQUIRE(vq::pack_weights<std::int8_t>(v, codes, sums));
+  for (vq::index_type n = 0; n < 112; ++n) {
+    for (vq::index_type k = 0; k < 8; ++k) {
+      const vq::index_type begin = n / 64 * 64, width = begin == 0 ? 64 : 48;
+      const vq::index_type at = begin * 8 + k / 4 * width * 4 + (n - begin) * 4 + k % 4;
+      const int want = n < outputs && k < inputs ? v(n, k) : 0;
+      REQUIRE(codes[static_cast<std::size_t>(at)] == want);
+    }
+  }
+}
+
+TEST_CASE("pack_weights: depthwise kernels lie column by column, in interleaved channels", "[nn]") {
   const vq::shape_type<4> shape{20, 1, 3, 3};
-  CHECK(vq::packed_size(shape, 20).codes == 9 * 32);
+  CHECK(vq::packed_size(shape, 20).codes == 3 * 4 * 32);  // rows to 4, channels to 32
   CHECK(vq::packed_size(shape, 1).codes == 32 * 9 * 4);
+  CHECK(vq::packed_size({64 + 33, 1, 5, 1}, 64 + 33).codes == 8 * 128);
+  std::vector<std::int8_t> w(20 * 9), codes(3 * 4 * 32);
+  for (std::size_t i = 0; i < w.size(); ++i) w[i] = static_cast<std::int8_t>(i % 127 + 1);
+  std::vector<std::int32_t> sums(20);
+  REQUIRE(vq::pack_weights<std::int8_t>({w.data(), shape}, 20, codes, sums));
+  // Channel 16 l + 4 q + c of 32 stands at place 8 q + 4 l + c; row 1 of column 2 is step 2 * 4 + 1.
+  CHECK(codes[2 * 128 + 4 * (8 * 1 + 4 * 1 + 0) + 1] == 0);  // channel 20 is none
+  CHECK(codes[2 * 128 + 4 * (8 * 0 + 4 * 1 + 3) + 1] == w[19 * 9 + 5]);
+  CHECK(codes[2 * 128 + 4 * (8 * 3 + 4 * 0 + 2) + 1] == w[14 * 9 + 5]);
+  CHECK(codes[2 * 128 + 4 * (8 * 3 + 4 * 0 + 2) + 3] == 0);  // the fourth row
 }
 
 TEST_CASE("pack_weights: unsigned codes are stored around zero", "[nn]") {

@@ -1,4 +1,6 @@
 // The integer kernels: every instruction set gives the integers of the reference.
+#include <algorithm>
+#include <limits>
 #include <vector>
 
 #include <vq/nn.hpp>
@@ -6,6 +8,7 @@
 
 #include "catch.hpp"
 #include "nn/direct.hpp"
+#include "nn/run.hpp"
 
 namespace {
 
@@ -21,78 +24,180 @@ std::vector<T> random_codes(direct::random& r, index_type size) {
 
 }  // namespace
 
+// What the kernels of `native` multiply when they are given X.
+template <class X>
+using product_type = typename vq::product_codes<X, native>::type;
+
 TEMPLATE_TEST_CASE("multiply_panel: exact for every number of rows, columns and steps", "[simd]",
                    std::int8_t, std::uint8_t) {
+  using code = product_type<TestType>;
+  using wide = vq::kernel<vq::multiply_panel<code>, native>;
   direct::random r(11);
-  using wide = vq::kernel<vq::multiply_panel<TestType>, native>;
   for (index_type depth = 1; depth <= 21; ++depth) {
     for (index_type rows = 1; rows <= 19; ++rows) {
-      for (index_type blocks = 1; blocks <= 6; ++blocks) {
-        const index_type outer = r.between(1, 3), inner = r.between(1, 2);
-        const index_type step = depth + r.between(0, 5);
-        const auto a = random_codes<TestType>(r, rows * step + (outer + inner) * 40 + depth);
-        const index_type b_step = 16 * ((depth + 3) / 4 * 4) * outer * inner;
-        // Beyond the depth b is zero, as packing makes it.
-        auto b = random_codes<std::int8_t>(r, blocks * b_step);
-        const index_type padded = (depth + 3) / 4 * 4;
-        for (index_type i = 0; i < blocks * b_step; ++i) {
-          const index_type k = i / 64 * 4 % padded + i % 4;
-          if (k >= depth) b[static_cast<std::size_t>(i)] = 0;
+      const index_type columns = r.between(1, 150), stored = (columns + 15) / 16 * 16;
+      const index_type outer = r.between(1, 3), inner = r.between(1, 2);
+      const index_type step = depth + r.between(0, 5), run = r.between(0, 7);
+      const index_type run_step = 7 * step + 3, padded = (depth + 3) / 4 * 4;
+      const auto a = random_codes<code>(r, rows * (step + run_step) + (outer + inner) * 40 + depth);
+      const auto w = random_codes<std::int8_t>(r, columns * outer * inner * depth);
+      const auto start = random_codes<std::int32_t>(r, stored);
+      const index_type all = outer * inner * padded;
+      std::vector<std::int8_t> b(static_cast<std::size_t>(stored * all));
+      std::vector<std::int32_t> want, got(static_cast<std::size_t>(rows * columns), 7);
+      for (index_type n = 0; n < columns; ++n) {
+        for (index_type k = 0; k < outer * inner * depth; ++k) {
+          const index_type begin = n / 64 * 64, width = std::min<index_type>(64, stored - begin);
+          const index_type at = k / depth * padded + k % depth;
+          b[static_cast<std::size_t>(begin * all + at / 4 * width * 4 + (n - begin) * 4 + at % 4)] =
+              w[static_cast<std::size_t>(n * outer * inner * depth + k)];
         }
-        const auto start = random_codes<std::int32_t>(r, blocks * 16);
-        const vq::code_rows<TestType> codes{.first = a.data(),
-                                            .step = step,
-                                            .count = rows,
-                                            .depth = depth,
-                                            .outer = outer,
-                                            .outer_step = 40,
-                                            .inner = inner,
-                                            .inner_step = 17};
-        // The exact sum of (a + shift) * b, modulo 2^32.
-        std::vector<std::int32_t> want, got(static_cast<std::size_t>(rows * blocks * 16), 7);
-        for (index_type m = 0; m < rows; ++m) {
-          for (index_type n = 0; n < blocks * 16; ++n) {
-            std::int64_t sum = start[static_cast<std::size_t>(n)];
-            for (index_type k = 0; k < outer * inner * depth; ++k) {
-              const index_type segment = k / depth, at = k % depth;
-              const auto from = static_cast<std::size_t>(m * step + segment / inner * 40 +
-                                                         segment % inner * 17 + at);
-              const auto to = static_cast<std::size_t>(
-                  n / 16 * b_step + (segment * padded + at) / 4 * 64 + n % 16 * 4 + at % 4);
-              sum += (std::int64_t{a[from]} + wide::shift()) * b[to];
-            }
-            want.push_back(static_cast<std::int32_t>(static_cast<std::uint32_t>(sum)));
-          }
-        }
-        wide{}(codes, b.data(), b_step, blocks, start.data(), got.data(), blocks * 16);
-        CAPTURE(depth, rows, blocks, outer, inner);
-        REQUIRE(got == want);
       }
+      for (index_type m = 0; m < rows; ++m) {  // the exact sum, modulo 2^32
+        const index_type row = run == 0 ? m * step : m / run * run_step + m % run * step;
+        for (index_type n = 0; n < columns; ++n) {
+          std::int64_t sum = start[static_cast<std::size_t>(n)];
+          for (index_type k = 0; k < outer * inner * depth; ++k) {
+            const index_type segment = k / depth;
+            sum += std::int64_t{a[static_cast<std::size_t>(row + segment / inner * 40 +
+                                                           segment % inner * 17 + k % depth)]} *
+                   w[static_cast<std::size_t>(n * outer * inner * depth + k)];
+          }
+          want.push_back(static_cast<std::int32_t>(static_cast<std::uint32_t>(sum)));
+        }
+      }
+      const vq::code_rows<code> codes{.first = a.data(),
+                                      .step = step,
+                                      .count = rows,
+                                      .run = run,
+                                      .run_step = run_step,
+                                      .depth = depth,
+                                      .outer = outer,
+                                      .outer_step = 40,
+                                      .inner = inner,
+                                      .inner_step = 17};
+      const vq::code_panels panels{b.data(), all, stored, start.data()};
+      wide{}(
+          codes, panels, {},
+          {.first = got.data(), .step = columns, .run_step = run * columns, .channels = columns});
+      CAPTURE(depth, rows, columns, outer, inner, run);
+      REQUIRE(got == want);
     }
   }
 }
 
 TEST_CASE("multiply_panel: the products that saturate 16 bits elsewhere are exact", "[simd]") {
   // 255 * 127 twice is 64770; vpmaddubsw would give 32767.
-  const std::vector<std::uint8_t> a(64, 255);
-  std::vector<std::int8_t> b(16 * 64, 127);
-  const std::vector<std::int32_t> start(16, 0);
-  std::vector<std::int32_t> c(16);
-  using wide = vq::kernel<vq::multiply_panel<std::uint8_t>, native>;
-  const std::int32_t by_shift = wide::shift() * 127;
-  const auto multiply = [&](index_type depth) {
-    const vq::code_rows<std::uint8_t> rows{.first = a.data(), .count = 1, .depth = depth};
-    wide{}(rows, b.data(), 16 * 64, 1, start.data(), c.data(), 16);
-    return c[5];
-  };
-  for (std::size_t i = 2; i < 4; ++i) {  // two steps of k: the others are zero
-    for (std::size_t n = 0; n < 16; ++n) b[n * 4 + i] = 0;
+  const std::vector<std::uint8_t> x(7 * 64, 255);
+  for (const int w : {127, -128}) {
+    const std::vector<std::int8_t> weights(80 * 64, static_cast<std::int8_t>(w));
+    for (const index_type depth : {2, 64}) {
+      const auto y = run::linear(vq::tensor_view<const std::uint8_t, 2>{x.data(), {7, depth}}, 0,
+                                 vq::tensor_view<const std::int8_t, 2>{weights.data(), {80, depth}},
+                                 {}, {}, vq::to_accumulators{}, vq::simd::native);
+      CHECK(y == std::vector<std::int32_t>(7 * 80, static_cast<std::int32_t>(depth) * 255 * w));
+      const std::vector<std::int8_t> low(7 * 64, -128);
+      const auto z = run::linear(vq::tensor_view<const std::int8_t, 2>{low.data(), {7, depth}}, 0,
+                                 vq::tensor_view<const std::int8_t, 2>{weights.data(), {80, depth}},
+                                 {}, {}, vq::to_accumulators{}, vq::simd::native);
+      CHECK(z == std::vector<std::int32_t>(7 * 80, static_cast<std::int32_t>(depth) * -128 * w));
+    }
   }
-  CHECK(multiply(2) == 64770 + 2 * by_shift);
-  b.assign(b.size(), 127);
-  CHECK(multiply(64) == 64 * (255 * 127 + by_shift));
-  b.assign(b.size(), -128);
-  CHECK(multiply(64) == 64 * (255 + wide::shift()) * -128);
+}
+
+// One convolution with every stage, on registers and by the reference.
+template <class X, class Stage>
+void same_outputs(direct::random& r, const Stage& stage, const direct::problem& p) {
+  direct::tensor<X> x(direct::order::channels_last, p.x());
+  r.fill(x.data);
+  const direct::tensor<X>& in = x;
+  const auto w = random_codes<std::int8_t>(r, vq::volume(p.w()));
+  const vq::tensor_view<const std::int8_t, 4> weight{w.data(), p.w()};
+  std::vector<std::int32_t> zeros;
+  if (r.between(0, 3) == 0) zeros = {3};
+  const auto zero = std::int32_t{r.code<X>()};
+  const auto wide =
+      run::conv2d(in.view(), zero, weight, p.groups, zeros, {}, p.window, stage, vq::simd::native);
+  const auto reference = run::conv2d(in.view(), zero, weight, p.groups, zeros, {}, p.window, stage);
+  REQUIRE(wide.size() == reference.size());
+  for (std::size_t i = 0; i < wide.size(); ++i) {
+    REQUIRE((wide[i] == reference[i] || (wide[i] != wide[i] && reference[i] != reference[i])));
+  }
+}
+
+TEMPLATE_TEST_CASE("conv2d: codes leave the registers as the reference makes them", "[simd]",
+                   std::int8_t, std::uint8_t) {
+  direct::random r(23);
+  for (int i = 0; i < 150; ++i) {
+    const direct::problem p = r.convolution();
+    const auto channels = static_cast<std::size_t>(p.outputs);
+    std::vector<vq::float_multiplier> m(r.between(0, 3) == 0 ? 1 : channels);
+    for (auto& k : m) {  // powers of two give ties; 1 and more leave the range of an int32
+      k.factor = r.between(0, 2) == 0 ? 0x1p-9f : 0.0001f * static_cast<float>(r.between(1, 90));
+    }
+    if (i % 9 == 0) m[0].factor = 3e9f;
+    if (i % 9 == 1) m[0].factor = std::numeric_limits<float>::quiet_NaN();
+    if (i % 9 == 2) m[0].factor = -0.01f;
+    vq::to_codes<TestType> stage{.multipliers = m, .zero_point = std::int32_t{r.code<TestType>()}};
+    if (i % 3 == 0) stage.codes.lowest = std::int32_t{r.code<TestType>()};
+    if (i % 5 == 0) stage.codes.highest = stage.codes.lowest + 20;
+    if (i % 5 == 0)
+      stage.codes.highest =
+          std::min<std::int32_t>(stage.codes.highest, std::numeric_limits<TestType>::max());
+    if (i % 7 == 0) stage.zero_point = -70000;
+    std::vector<std::int32_t> highest(channels);
+    for (auto& h : highest) h = std::int32_t{r.code<TestType>()};
+    if (i % 4 == 0) stage.highest = highest;
+    CAPTURE(i);
+    same_outputs<TestType>(r, stage, p);
+  }
+}
+
+TEST_CASE("conv2d: floats leave the registers as the reference makes them", "[simd]") {
+  direct::random r(29);
+  const std::vector<float> scales{0.37f}, bias{-1.25f};
+  for (int i = 0; i < 60; ++i) {
+    same_outputs<std::int8_t>(r, vq::to_float{.scales = scales, .bias = bias}, r.convolution());
+  }
+}
+
+// Runs the tasks from the last to the first, each as the worker that comes next.
+struct backwards {
+  index_type count;
+  index_type workers() const noexcept { return count; }
+  template <class F>
+  void operator()(index_type tasks, F&& f) const noexcept {
+    for (index_type task = tasks; task-- > 0;) f(task, task % count);
+  }
+};
+
+TEST_CASE("conv2d: the same for any number of workers", "[simd]") {
+  direct::random r(31);
+  for (int i = 0; i < 100; ++i) {
+    const direct::problem p = r.convolution();
+    direct::tensor<std::int8_t> x(static_cast<direct::order>(r.between(0, 2)), p.x());
+    r.fill(x.data);
+    const direct::tensor<std::int8_t>& in = x;
+    const auto w = random_codes<std::int8_t>(r, vq::volume(p.w()));
+    const auto need = vq::packed_size(p.w(), p.groups);
+    std::vector<std::int8_t> codes(static_cast<std::size_t>(need.codes));
+    std::vector<std::int32_t> sums(static_cast<std::size_t>(need.sums));
+    const auto packed = vq::pack_weights<std::int8_t>({w.data(), p.w()}, p.groups, codes, sums);
+    REQUIRE(packed);
+    const auto outputs = [&](index_type workers) {
+      std::vector<std::int32_t> y(static_cast<std::size_t>(vq::volume(p.y())));
+      std::vector<std::int32_t> space(static_cast<std::size_t>(
+          vq::conv2d_workspace(vq::simd::native, in.view(), *packed, p.window, workers)));
+      REQUIRE(vq::conv2d(vq::simd::native, in.view(), 3, *packed, {}, p.window,
+                         vq::to_accumulators{}, {y.data(), p.y()}, space,
+                         backwards{workers}) == vq::status::ok);
+      return y;
+    };
+    const auto whole = outputs(1);
+    CAPTURE(i);
+    REQUIRE(outputs(2) == whole);
+    REQUIRE(outputs(5) == whole);
+  }
 }
 
 TEMPLATE_TEST_CASE("conv2d: every instruction set gives the accumulators of the definition",

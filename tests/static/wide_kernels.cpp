@@ -22,7 +22,10 @@ template struct vq::kernel<vq::fit_encode_strip<vq::nf4, vq::nibbles_high_first>
 template struct vq::kernel<vq::decode_strip<vq::nf4, vq::nibbles_high_first, vq::bfloat16>, wide>;
 template struct vq::kernel<vq::fake_quantize_strip<int8>, wide>;
 template struct vq::kernel<vq::multiply_panel<std::int8_t>, wide>;
+template struct vq::kernel<vq::multiply_panel<std::int8_t, vq::to_codes<std::int8_t>>, wide>;
 template struct vq::kernel<vq::multiply_taps<std::int8_t>, wide>;
+template struct vq::kernel<vq::multiply_taps<std::int8_t, vq::to_codes<std::int8_t>>, wide>;
+template struct vq::kernel<vq::copy_codes<std::int8_t, std::uint8_t>, wide>;
 template struct vq::kernel<vq::add_codes<std::int8_t, std::int8_t, std::int8_t>, wide>;
 template struct vq::kernel<vq::multiply_weights<float>, wide>;
 template struct vq::kernel<vq::multiply_weights<vq::bfloat16>, wide>;

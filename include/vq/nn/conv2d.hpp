@@ -6,11 +6,11 @@
 //
 // Extents are (N, C, H, W); the strides of the views say how they lie in memory. Channels last
 // (NHWC) is the fast order: the kernels read the rows of a window where they are, without a patch
-// matrix. Padded images, and all others than channels-last ones, are copied a few rows at a time
-// into the workspace first. int8 and uint8 activations, grouped and depthwise kernels.
+// matrix. Padded images, all others than channels-last ones, and codes of the type that an
+// execution does not multiply (product_codes) are copied into the workspace first, a band of rows at
+// a time. int8 and uint8 activations, grouped and depthwise kernels.
 //
-// To share one convolution among threads give each of them a part of the batch, or of the rows with
-// its own padding (top and bottom are separate), and a workspace of its own.
+// The work is cut into images, bands of rows and panels of channels for the caller's threads.
 #ifndef VQ_NN_CONV2D_HPP
 #define VQ_NN_CONV2D_HPP
 
@@ -19,73 +19,118 @@
 #include <span>
 
 #include <vq/core/execution.hpp>
+#include <vq/core/parallel.hpp>
 #include <vq/nn/weights.hpp>
 
 namespace vq::inline v1 {
 
 namespace detail {
 
-inline constexpr index_type tile_rows = 32;     // output positions...
-inline constexpr index_type tile_columns = 64;  // ...and channels that one tile holds
-inline constexpr index_type band_rows = 4;      // output rows between two copies of input rows
-
 constexpr index_type lesser(index_type a, index_type b) noexcept { return a < b ? a : b; }
+constexpr index_type greater(index_type a, index_type b) noexcept { return a > b ? a : b; }
+constexpr index_type ceil_div(index_type a, index_type b) noexcept { return (a + b - 1) / b; }
 
-template <byte_code X>
-constexpr void copy_codes(const X* __restrict from, index_type size, X* __restrict to) noexcept {
-  for (index_type i = 0; i < size; ++i) to[i] = from[i];
-}
 template <byte_code X>
 constexpr X* fill_codes(X code, index_type size, X* to) noexcept {
   for (index_type i = 0; i < size; ++i) to[i] = code;
   return to + size;
 }
 
-// How a convolution walks its input.
+// How a convolution walks its input, and the sizes of its workspace in int32.
 struct conv2d_plan {
+  static constexpr index_type tile_rows = 32;  // of accumulators, where weights have zero points
+
   bool copies = false;   // input rows go through the workspace
   index_type pixel = 0;  // codes per pixel of such a row
   index_type width = 0;  // pixels of such a row
-  index_type start = 0;  // sizes in the workspace, in int32
+  index_type rows = 0;   // output rows of a band
+  index_type bands = 0;  // of an image
+  index_type units = 0;  // of a part: panels of channels, or groups
+  index_type parts = 0;  // of a band
+  index_type start = 0;
   index_type accumulators = 0;
   index_type band = 0;
 
-  constexpr index_type total() const noexcept { return start + accumulators + band; }
+  constexpr index_type of_worker() const noexcept { return accumulators + band; }
+  constexpr index_type total(index_type workers) const noexcept {
+    return start + workers * of_worker();
+  }
 };
 
-template <byte_code X>
+template <execution E, byte_code X>
 constexpr conv2d_plan plan_conv2d(const tensor_view<const X, 4>& x, const packed_weights& w,
-                                  const window2d& window) noexcept {
+                                  const window2d& window, index_type workers) noexcept {
+  using A = typename product_codes<X, E>::type;
   const index_type channels = x.extent(1);
   const bool whole_groups = w.inputs % panel::group == 0 || w.taps() == 1 || w.groups > 1;
   const size2d out = output_size({x.extent(2), x.extent(3)}, w.kernel, window);
   conv2d_plan plan;
-  plan.copies =
-      window.padding.any() || (x.stride(1) != 1 && channels != 1) || w.depthwise() || !whole_groups;
+  plan.copies = !std::is_same_v<X, A> || window.padding.any() ||
+                (x.stride(1) != 1 && channels != 1) || w.depthwise() || !whole_groups;
   plan.start = w.jobs() * w.padded_columns();
-  plan.accumulators = tile_rows * lesser(tile_columns, w.padded_columns());
-  if (!plan.copies || out.height == 0 || out.width == 0) return plan;
-  plan.pixel = w.depthwise()   ? w.padded_columns()
-               : w.groups == 1 ? panel::round_up(channels, panel::group)
-                               : channels;
-  plan.width =
-      (out.width - 1) * window.stride.width + window_span(w.kernel.width, window.dilation.width);
-  const index_type rows = (lesser(band_rows, out.height) - 1) * window.stride.height +
-                          window_span(w.kernel.height, window.dilation.height);
-  plan.band = (rows * plan.width * plan.pixel + 3) / 4;
+  if (w.has_zero_points()) plan.accumulators = plan.tile_rows * panel::width;
+  if (out.height == 0 || out.width == 0) return plan;
+
+  const auto input_rows = [&](index_type rows) {
+    return (rows - 1) * window.stride.height + window_span(w.kernel.height, window.dilation.height);
+  };
+  index_type most = out.height;
+  if (plan.copies) {
+    plan.pixel = w.depthwise()   ? w.padded_columns()
+                 : w.groups == 1 ? panel::round_up(channels, panel::group)
+                                 : channels;
+    plan.width =
+        (out.width - 1) * window.stride.width + window_span(w.kernel.width, window.dilation.width);
+    // Wide kernels want many positions for each panel of weights; the reference little memory.
+    constexpr bool wide = !std::is_same_v<E, scalar_t>;
+    constexpr index_type positions = 96, bytes = index_type{1} << 17;
+    const index_type least = wide ? ceil_div(positions, out.width) : 4;
+    most = lesser(out.height, least);
+    while (wide && most < out.height && input_rows(most + 1) * plan.width * plan.pixel <= bytes) {
+      ++most;
+    }
+  }
+  plan.bands = ceil_div(out.height, most);
+
+  // Four tasks for each thread: parts of the channels first, so that threads share no weights; for
+  // depthwise kernels, which would copy all channels for each part, bands first.
+  const index_type units = w.jobs() > 1 ? w.jobs() : ceil_div(w.padded_columns(), panel::width);
+  const index_type want = workers > 1 ? ceil_div(4 * workers, x.extent(0)) : 1;
+  const auto cut_rows = [&] {
+    const index_type some = ceil_div(16, out.width);  // a band has at least 16 positions
+    const index_type limit = greater(out.height / some, 1);
+    plan.bands = greater(plan.bands, lesser(ceil_div(want, plan.parts), limit));
+  };
+  plan.parts = 1;
+  if (w.depthwise()) cut_rows();
+  plan.parts = lesser(units, ceil_div(want, plan.bands));
+  plan.units = ceil_div(units, plan.parts);
+  plan.parts = ceil_div(units, plan.units);
+  cut_rows();
+  plan.rows = ceil_div(out.height, plan.bands);
+  plan.bands = ceil_div(out.height, plan.rows);
+  if (plan.copies) {
+    constexpr index_type slack = 2 * panel::width;  // the band is aligned; a register may read on
+    plan.band = (input_rows(plan.rows) * plan.width * plan.pixel + slack + 3) / 4;
+  }
   return plan;
 }
 
-// One padded input row, channels last; `y` may lie outside of the image. Codes beyond the channels
-// of a pixel are zero: the weights that meet them are zero too.
-template <byte_code X>
+// One padded input row, channels last, as the codes A; `y` may lie outside of the image. Codes
+// beyond the channels of a pixel are zero: the weights that meet them are zero too.
+template <execution E, byte_code X, byte_code A>
 constexpr void copy_row(const tensor_view<const X, 4>& x, index_type image, index_type y,
-                        index_type left, X zero, const conv2d_plan& plan, X* out) noexcept {
+                        index_type left, A zero, const conv2d_plan& plan, A* out) noexcept {
+  constexpr kernel<copy_codes<X, A>, E> copy{};
   const index_type channels = x.extent(1);
   const auto pad = [&](index_type pixels) {
+    if (plan.pixel == channels) {
+      out = fill_codes(zero, pixels * channels, out);
+      return;
+    }
     for (index_type i = 0; i < pixels; ++i) {
       out = fill_codes(zero, channels, out);
-      out = fill_codes(X{0}, plan.pixel - channels, out);
+      out = fill_codes(A{0}, plan.pixel - channels, out);
     }
   };
   if (y < 0 || y >= x.extent(2)) return pad(plan.width);
@@ -93,19 +138,21 @@ constexpr void copy_row(const tensor_view<const X, 4>& x, index_type image, inde
   const index_type room = plan.width - lesser(left, plan.width);
   const index_type count = lesser(room, x.extent(3));
   const X* from = x.data_handle() + image * x.stride(0) + y * x.stride(2);
-  if (x.stride(1) == 1 && x.stride(3) == plan.pixel && channels == plan.pixel) {
-    copy_codes(from, count * channels, out);
+  if (x.stride(1) == 1 && channels == plan.pixel && (x.stride(3) == plan.pixel || count == 1)) {
+    copy(from, count * channels, out);
     out += count * channels;
   } else if (x.stride(1) == 1) {
     for (index_type i = 0; i < count; ++i) {
-      copy_codes(from + i * x.stride(3), channels, out);
-      out = fill_codes(X{0}, plan.pixel - channels, out + channels);
+      copy(from + i * x.stride(3), channels, out);
+      out = fill_codes(A{0}, plan.pixel - channels, out + channels);
     }
   } else {
     for (index_type c = 0; c < plan.pixel; ++c) {
       const X* plane = from + c * x.stride(1);
       for (index_type i = 0; i < count; ++i) {
-        out[i * plan.pixel + c] = c < channels ? plane[i * x.stride(3)] : X{0};
+        A& code = out[i * plan.pixel + c];
+        code = A{0};
+        if (c < channels) copy_codes<X, A>{}(plane + i * x.stride(3), 1, &code);
       }
     }
     out += count * plan.pixel;
@@ -113,129 +160,211 @@ constexpr void copy_row(const tensor_view<const X, 4>& x, index_type image, inde
   pad(room - count);
 }
 
-// The outputs of one job of the weights (see packed_weights) at the positions of `a`.
-template <class Operation, execution E, byte_code X, output_stage Stage>
-constexpr void multiply_rows(const code_rows<X>& a, const packed_weights& w, index_type job,
-                             const std::int32_t* start, const Stage& stage,
-                             stage_tile<typename Stage::output_type> to,
-                             std::int32_t* accumulators) noexcept {
-  const index_type columns = w.columns(), first = job * columns;
-  const index_type b_step = w.depthwise() ? w.padded_columns() : w.block_step();
-  const std::int8_t* b = w.codes + job * w.job_step();
-  const bool zero_points = w.has_zero_points();
-  to.acc = accumulators;
-  to.acc_step = lesser(tile_columns, w.padded_columns());
-  auto* out = to.out;
-  for (index_type n = 0; n < columns; n += tile_columns) {
-    to.channels = lesser(columns - n, tile_columns);
-    to.first_channel = first + n;
-    const index_type blocks = panel::blocks(to.channels);
-    for (index_type m = 0; m < a.count; m += tile_rows) {
-      code_rows<X> part = a;
-      part.first += m * a.step + n * Operation::column_step;
-      part.count = to.rows = lesser(a.count - m, tile_rows);
-      kernel<Operation, E>{}(part, b + Operation::skip(b_step, n / panel::columns), b_step, blocks,
-                             start + job * w.padded_columns() + n, accumulators, to.acc_step);
-      if (zero_points) {
-        for (index_type row = 0; row < part.count; ++row) {
-          std::int32_t* acc = accumulators + row * to.acc_step;
-          std::int32_t sum = Operation::sum_of(part, row, 0);
-          for (index_type c = 0; c < to.channels; ++c) {
-            if (Operation::column_step != 0) sum = Operation::sum_of(part, row, c);
-            acc[c] = wrapping_add(acc[c], wrapping_mul(-w.zero_point(first + n + c), sum));
+// Products whose weights have zero points: a tile of accumulators at a time, from each of which
+// the sum of the codes that it saw is taken Zw times.
+template <class Product, execution E, bool Depthwise, byte_code A, output_stage Stage>
+constexpr void multiply_corrected(const code_rows<A>& a, const code_panels& b,
+                                  const packed_weights& w, const Stage& stage,
+                                  const output_rows<typename Stage::output_type>& to,
+                                  std::int32_t* accumulators) noexcept {
+  auto from = a.rows();
+  auto out = to.rows(a.count, a.run);
+  const index_type run = a.run == 0 ? a.count : a.run;
+  for (index_type m = 0; m < a.count;) {
+    code_rows<A> some = a;
+    some.first = from.at;
+    some.run = 0;
+    some.count = lesser(lesser(conv2d_plan::tile_rows, run - m % run), a.count - m);
+    auto* y = out.at;
+    for (index_type n = 0; n < to.channels; n += panel::width) {
+      code_panels columns = b;
+      columns.codes += n * b.depth;
+      columns.start += n;
+      columns.padded_columns -= n;
+      code_rows<A> seen = some;
+      if (Depthwise) seen.first += n;
+      const index_type count = lesser(panel::width, to.channels - n);
+      kernel<Product, E>{}(seen, columns, to_accumulators{},
+                           {.first = accumulators, .step = panel::width, .channels = count});
+      for (index_type row = 0; row < some.count; ++row) {
+        const A* codes = seen.first + row * a.step;
+        std::int32_t sum = 0;
+        if (!Depthwise) {
+          a.for_each_segment(codes, [&](const A* segment) {
+            for (index_type k = 0; k < a.depth; ++k) sum += segment[k];
+          });
+        }
+        for (index_type c = 0; c < count; ++c) {
+          if (Depthwise) {
+            sum = 0;
+            a.for_each_segment(codes, [&](const A* tap) { sum += tap[c]; });
           }
+          std::int32_t& acc = accumulators[row * panel::width + c];
+          acc = wrapping_add(acc, wrapping_mul(-w.zero_point(to.first_channel + n + c), sum));
         }
       }
-      to.out = out + m * to.out_step + n * to.out_channel_step;
-      kernel<requantize_tile<Stage>, E>{}(stage, to);
+      kernel<requantize_tile<Stage>, E>{}(
+          stage, {accumulators, panel::width, some.count, to.first_channel + n, count,
+                  y + n * to.channel_step, to.step, to.channel_step});
     }
+    for (index_type row = 0; row < some.count; ++row) from.next(), out.next();
+    m += some.count;
   }
 }
 
 // A 1x1 convolution with stride 1 does not care about rows and images: where all positions lie at
-// one distance, they are one long row.
+// one distance, they are one long column.
 template <class T>
-constexpr bool is_one_row(const tensor_view<T, 4>& x) noexcept {
-  const bool rows = x.extent(2) == 1 || x.stride(2) == x.extent(3) * x.stride(3);
-  return rows && (x.extent(0) == 1 || x.stride(0) == x.extent(2) * x.extent(3) * x.stride(3));
+constexpr bool is_one_column(const tensor_view<T, 4>& x) noexcept {
+  const bool rows =
+      x.extent(2) == 1 || x.extent(3) == 1 || x.stride(2) == x.extent(3) * x.stride(3);
+  const index_type step = x.extent(3) == 1 ? x.stride(2) : x.stride(3);
+  return rows && (x.extent(0) == 1 || x.stride(0) == x.extent(2) * x.extent(3) * step);
 }
 template <class T>
-constexpr tensor_view<T, 4> as_one_row(const tensor_view<T, 4>& x) noexcept {
+constexpr tensor_view<T, 4> as_one_column(const tensor_view<T, 4>& x) noexcept {
+  const index_type step = x.extent(3) == 1 ? x.stride(2) : x.stride(3);
   return {x.data_handle(),
-          {1, x.extent(1), 1, x.extent(0) * x.extent(2) * x.extent(3)},
-          {0, x.stride(1), 0, x.stride(3)}};
+          {1, x.extent(1), x.extent(0) * x.extent(2) * x.extent(3), 1},
+          {0, x.stride(1), step, 0}};
 }
 
-template <class Operation, execution E, byte_code X, output_stage Stage>
-constexpr void conv2d(const tensor_view<const X, 4>& x, X x_zero_point, const packed_weights& w,
-                      const window2d& window, const Stage& stage,
-                      const tensor_view<typename Stage::output_type, 4>& y, const conv2d_plan& plan,
-                      const std::int32_t* start, std::int32_t* accumulators, X* band) noexcept {
-  code_rows<X> a;
-  const index_type pixel = plan.copies ? plan.pixel : x.stride(3);
-  const index_type row = plan.copies ? plan.width * pixel : x.stride(2);
-  a.step = window.stride.width * pixel;
-  a.count = y.extent(3);
-  a.depth = w.inputs;
-  a.outer = w.kernel.height;
-  a.outer_step = window.dilation.height * row;
-  a.inner = w.kernel.width;
-  a.inner_step = window.dilation.width * pixel;
-  const bool gapless = pixel % panel::group == 0 && (plan.copies || pixel == w.inputs);
-  if (gapless && w.groups == 1 && (window.dilation.width == 1 || a.inner == 1)) {
-    a.depth = a.inner * pixel;  // the pixels of a kernel row are one run of codes
-    a.inner = 1;
-  }
+// One convolution whose sizes were checked.
+template <execution E, byte_code X, output_stage Stage>
+struct conv2d_job {
+  using A = typename product_codes<X, E>::type;
+  using output_type = typename Stage::output_type;
 
-  for (index_type image = 0; image < y.extent(0); ++image) {
-    for (index_type oy = 0; oy < y.extent(2); ++oy) {
-      const index_type top = oy * window.stride.height - window.padding.top;
-      if (!plan.copies) {
-        a.first = x.data_handle() + image * x.stride(0) + top * x.stride(2);
-      } else {
-        if (oy % band_rows == 0) {
-          const index_type last = lesser(band_rows, y.extent(2) - oy) - 1;
-          const index_type rows =
-              last * window.stride.height + window_span(w.kernel.height, window.dilation.height);
-          for (index_type i = 0; i < rows; ++i) {
-            copy_row(x, image, top + i, window.padding.left, x_zero_point, plan, band + i * row);
-          }
-        }
-        a.first = band + oy % band_rows * window.stride.height * row;
-      }
-      for (index_type job = 0; job < w.jobs(); ++job) {
-        stage_tile<typename Stage::output_type> to;
-        to.out = y.data_handle() + image * y.stride(0) + oy * y.stride(2) +
-                 job * w.columns() * y.stride(1);
-        to.out_step = y.stride(3);
-        to.out_channel_step = y.stride(1);
-        multiply_rows<Operation, E>(a, w, job, start, stage, to, accumulators);
-        a.first += w.inputs;
-      }
+  tensor_view<const X, 4> x;
+  A zero;
+  const packed_weights& w;
+  window2d window;
+  const Stage& stage;
+  tensor_view<output_type, 4> y;
+  conv2d_plan plan;
+  const std::int32_t* start;
+
+  constexpr index_type tasks() const noexcept { return y.extent(0) * plan.bands * plan.parts; }
+
+  template <template <byte_code, output_stage> class Operation>
+  void run(index_type task, std::int32_t* memory) const noexcept {
+    const index_type part = task % plan.parts, image = task / plan.parts / plan.bands;
+    const index_type oy = task / plan.parts % plan.bands * plan.rows;
+    const index_type rows = lesser(plan.rows, y.extent(2) - oy);
+    const index_type top = oy * window.stride.height - window.padding.top;
+    if (rows <= 0) return;
+
+    const index_type pixel = plan.copies ? plan.pixel : x.stride(3);
+    const index_type row = plan.copies ? plan.width * pixel : x.stride(2);
+    code_rows<A> a;
+    if (plan.copies) {
+      a.first = copy_band(image, top, rows, row, memory + plan.accumulators);
+    } else if constexpr (std::is_same_v<X, A>) {
+      a.first = x.data_handle() + image * x.stride(0) + top * x.stride(2);
+    }
+    a.step = window.stride.width * pixel;
+    a.count = rows * y.extent(3);
+    a.run = y.extent(3);
+    a.run_step = window.stride.height * row;
+    if (a.run == 1) {
+      a.step = a.run_step;
+      a.run = 0;
+    }
+    a.depth = w.inputs;
+    a.outer = w.kernel.height;
+    a.outer_step = window.dilation.height * row;
+    a.inner = w.kernel.width;
+    a.inner_step = window.dilation.width * pixel;
+    const bool gapless = pixel % panel::group == 0 && (plan.copies || pixel == w.inputs);
+    if (gapless && w.groups == 1 && (window.dilation.width == 1 || a.inner == 1)) {
+      a.depth = a.inner * pixel;  // the pixels of a kernel row are one run of codes
+      a.inner = 1;
+    }
+
+    output_rows<output_type> to;
+    to.first = y.data_handle() + image * y.stride(0) + oy * y.stride(2);
+    to.step = y.extent(3) == 1 ? y.stride(2) : y.stride(3);
+    to.run_step = y.stride(2);
+    to.channel_step = y.stride(1);
+    const index_type begin = part * plan.units;
+    if (w.jobs() == 1) {
+      return multiply<Operation>(a, to, 0, begin * panel::width, plan.units * panel::width, memory);
+    }
+    for (index_type job = begin; job < lesser(begin + plan.units, w.jobs()); ++job) {
+      multiply<Operation>(a, to, job, 0, w.columns(), memory);
     }
   }
+
+ private:
+  // Columns [n, n + count) of a job.
+  template <template <byte_code, output_stage> class Operation>
+  void multiply(code_rows<A> a, output_rows<output_type> to, index_type job, index_type n,
+                index_type count, std::int32_t* accumulators) const noexcept {
+    constexpr bool depthwise = std::is_same_v<Operation<A, Stage>, multiply_taps<A, Stage>>;
+    a.first += depthwise ? n : job * w.inputs;
+    to.first_channel = job * w.columns() + n;
+    to.channels = lesser(count, w.columns() - n);
+    to.first += to.first_channel * to.channel_step;
+    const code_panels b{.codes = w.codes + job * w.job_step() + n * w.padded_depth(),
+                        .depth = w.padded_depth(),
+                        .padded_columns = w.padded_columns() - n,
+                        .start = start + job * w.padded_columns() + n};
+    if (plan.accumulators == 0) {
+      kernel<Operation<A, Stage>, E>{}(a, b, stage, to);
+    } else {
+      multiply_corrected<Operation<A, to_accumulators>, E, depthwise>(a, b, w, stage, to,
+                                                                      accumulators);
+    }
+  }
+
+  const A* copy_band(index_type image, index_type top, index_type rows, index_type row,
+                     std::int32_t* memory) const noexcept {
+    const auto place = reinterpret_cast<std::uintptr_t>(memory);
+    A* band = reinterpret_cast<A*>(memory) + (0 - place) % panel::width;
+    const index_type last =
+        (rows - 1) * window.stride.height + window_span(w.kernel.height, window.dilation.height);
+    for (index_type i = 0; i < last; ++i) {
+      copy_row<E>(x, image, top + i, window.padding.left, zero, plan, band + i * row);
+    }
+    return band;
+  }
+};
+
+template <class X>
+constexpr bool is_flat(const tensor_view<const X, 4>& x, const packed_weights& w,
+                       const window2d& window) noexcept {
+  return w.taps() == 1 && window.stride == size2d{} && !window.padding.any() && is_one_column(x);
 }
 
 }  // namespace detail
 
 // How many int32 conv2d() needs as its workspace for inputs of this shape and memory order (the
-// data pointer is not looked at).
+// data pointer is not looked at). The execution and the number of workers are those of the call.
+template <execution E, byte_code X>
+constexpr index_type conv2d_workspace(E, const tensor_view<const X, 4>& x, const packed_weights& w,
+                                      const window2d& window = {},
+                                      index_type workers = 1) noexcept {
+  const index_type need = detail::plan_conv2d<E>(x, w, window, workers).total(workers);
+  if (!detail::is_flat(x, w, window)) return need;
+  const auto flat = detail::as_one_column(x);
+  return detail::greater(need, detail::plan_conv2d<E>(flat, w, window, workers).total(workers));
+}
 template <byte_code X>
 constexpr index_type conv2d_workspace(const tensor_view<const X, 4>& x, const packed_weights& w,
                                       const window2d& window = {}) noexcept {
-  return detail::plan_conv2d(x, w, window).total();
+  return conv2d_workspace(scalar, x, w, window);
 }
 
 // `bias`: one int32 per output in units of x.scale * w.scale, or none.
 // size_mismatch where x, w, window and y do not fit together; bad_argument where a zero point is no
 // code of X, a stride is not positive or a padding is negative; too_few_params,
 // too_little_workspace.
-template <execution E, byte_code X, output_stage Stage>
+template <execution E, byte_code X, output_stage Stage, parallel_for Parallel = serial_t>
 status conv2d(E, const tensor_view<const X, 4>& x, std::int32_t x_zero_point,
               const packed_weights& w, std::span<const std::int32_t> bias, const window2d& window,
               const Stage& stage,
               const std::type_identity_t<tensor_view<typename Stage::output_type, 4>>& y,
-              std::span<std::int32_t> workspace) noexcept {
+              std::span<std::int32_t> workspace, const Parallel& parallel = {}) noexcept {
   if (!window.valid() || x_zero_point < (std::numeric_limits<X>::min)() ||
       x_zero_point > (std::numeric_limits<X>::max)()) {
     return status::bad_argument;
@@ -249,31 +378,42 @@ status conv2d(E, const tensor_view<const X, 4>& x, std::int32_t x_zero_point,
     return status::too_few_params;
   }
   if (const status s = stage.check(w.outputs); s != status::ok) return s;
-  const detail::conv2d_plan plan = detail::plan_conv2d(x, w, window);
-  if (static_cast<index_type>(workspace.size()) < plan.total()) return status::too_little_workspace;
+  const index_type workers = parallel.workers();
+  if (static_cast<index_type>(workspace.size()) < conv2d_workspace(E{}, x, w, window, workers)) {
+    return status::too_little_workspace;
+  }
   if (y.empty()) return status::ok;
 
-  const auto run = [&]<class Operation>(Operation) {
-    std::int32_t* start = workspace.data();
-    for (index_type i = 0; i < plan.start; ++i) start[i] = 0;  // columns that pad a block, too
-    for (index_type o = 0; o < w.outputs; ++o) {
-      start[o / w.columns() * w.padded_columns() + o % w.columns()] =
-          start_of(w, o, bias.empty() ? 0 : bias[static_cast<std::size_t>(o)], x_zero_point,
-                   kernel<Operation, E>::shift());
-    }
-    std::int32_t* accumulators = start + plan.start;
-    X* band = reinterpret_cast<X*>(accumulators + plan.accumulators);
-    const bool flat = w.taps() == 1 && window.stride == size2d{} && !plan.copies &&
-                      detail::is_one_row(x) && detail::is_one_row(y);
-    detail::conv2d<Operation, E>(flat ? detail::as_one_row(x) : x, static_cast<X>(x_zero_point), w,
-                                 window, stage, flat ? detail::as_one_row(y) : y, plan, start,
-                                 accumulators, band);
-  };
-  if (w.depthwise()) {
-    run(multiply_taps<X>{});
-  } else {
-    run(multiply_panel<X>{});
+  using job_type = detail::conv2d_job<E, X, Stage>;
+  using A = typename job_type::A;
+  A zero{};
+  const X x_zero = static_cast<X>(x_zero_point);
+  copy_codes<X, A>{}(&x_zero, 1, &zero);
+  const bool flat = detail::is_flat(x, w, window) && detail::is_one_column(y);
+  const auto in = flat ? detail::as_one_column(x) : x;
+  std::int32_t* start = workspace.data();
+  const job_type job{in,
+                     zero,
+                     w,
+                     window,
+                     stage,
+                     flat ? detail::as_one_column(y) : y,
+                     detail::plan_conv2d<E>(in, w, window, workers),
+                     start};
+  for (index_type i = 0; i < job.plan.start; ++i) start[i] = 0;  // columns that pad a panel, too
+  for (index_type o = 0; o < w.outputs; ++o) {
+    start[o / w.columns() * w.padded_columns() + w.place_of(o % w.columns())] =
+        start_of(w, o, bias.empty() ? 0 : bias[static_cast<std::size_t>(o)], zero);
   }
+  std::int32_t* memory = start + job.plan.start;
+  parallel(job.tasks(), [&](index_type task, index_type worker) {
+    std::int32_t* own = memory + worker * job.plan.of_worker();
+    if (w.depthwise()) {
+      job.template run<multiply_taps>(task, own);
+    } else {
+      job.template run<multiply_panel>(task, own);
+    }
+  });
   return status::ok;
 }
 template <byte_code X, output_stage Stage>

@@ -38,7 +38,7 @@ struct packed_weights {
   size2d kernel = {};
   index_type groups = 1;
 
-  // One filter per channel: stored tap by tap, channels last.
+  // One filter per channel.
   constexpr bool depthwise() const noexcept {
     return groups > 1 && inputs == 1 && outputs == groups;
   }
@@ -57,29 +57,34 @@ struct packed_weights {
   }
 
   // The layout: `jobs` runs of the kernel (one for each group, or one for all channels of a
-  // depthwise convolution), each for `columns` outputs that are stored as whole blocks of 16.
+  // depthwise convolution), each for `columns` outputs in panels (gemm.hpp).
   constexpr index_type jobs() const noexcept { return depthwise() ? 1 : groups; }
   constexpr index_type columns() const noexcept { return outputs / jobs(); }
   constexpr index_type padded_columns() const noexcept {
-    return panel::blocks(columns()) * panel::columns;
+    return depthwise() ? taps::padded(outputs) : panel::round_up(columns(), panel::columns);
   }
-  constexpr index_type block_step() const noexcept {
-    return panel::columns * taps() * panel::round_up(inputs, panel::group);
+  constexpr index_type padded_depth() const noexcept {
+    return depthwise() ? kernel.width * panel::round_up(kernel.height, panel::group)
+                       : taps() * panel::round_up(inputs, panel::group);
   }
-  constexpr index_type job_step() const noexcept {
-    return depthwise() ? taps() * padded_columns() : panel::blocks(columns()) * block_step();
+  constexpr index_type job_step() const noexcept { return padded_columns() * padded_depth(); }
+
+  // Where output n of a job stands among its padded columns.
+  constexpr index_type place_of(index_type n) const noexcept {
+    const index_type begin = n / panel::width * panel::width;
+    const index_type width = panel::width_at(begin, padded_columns());
+    return begin + (depthwise() ? taps::place(n - begin, width) : n - begin);
   }
-  // Where the codes of an output begin, and where in them the one of (tap, input) lies.
-  constexpr index_type first_of(index_type output) const noexcept {
-    if (depthwise()) return output;
-    const index_type n = output % columns();
-    return output / columns() * job_step() + n / panel::columns * block_step() +
-           n % panel::columns * panel::group;
-  }
-  constexpr index_type place_of(index_type tap, index_type input) const noexcept {
-    if (depthwise()) return tap * padded_columns();
-    const index_type k = tap * panel::round_up(inputs, panel::group) + input;
-    return k / panel::group * (panel::columns * panel::group) + k % panel::group;
+  // Where the code of (output, tap, input) lies.
+  constexpr index_type place_of(index_type output, index_type tap,
+                                index_type input) const noexcept {
+    const index_type n = place_of(output % columns()), begin = n / panel::width * panel::width;
+    const index_type row = tap / kernel.width, column = tap % kernel.width;
+    const index_type k = depthwise() ? column * panel::round_up(kernel.height, panel::group) + row
+                                     : tap * panel::round_up(inputs, panel::group) + input;
+    return output / columns() * job_step() + begin * padded_depth() +
+           k / panel::group * panel::group * panel::width_at(begin, padded_columns()) +
+           (n - begin) * panel::group + k % panel::group;
   }
 };
 
@@ -136,14 +141,12 @@ constexpr result<packed_weights> pack_weights(
 
   for (index_type i = 0; i < need.codes; ++i) codes[static_cast<std::size_t>(i)] = 0;
   for (index_type o = 0; o < p.outputs; ++o) {
-    const index_type first = p.first_of(o);
     std::int32_t sum = 0;
     for (index_type tap = 0; tap < p.taps(); ++tap) {
       const index_type row = tap / p.kernel.width, column = tap % p.kernel.width;
       for (index_type i = 0; i < p.inputs; ++i) {
         const std::int32_t code = w(o, i, row, column) - p.offset;
-        codes[static_cast<std::size_t>(first + p.place_of(tap, i))] =
-            static_cast<std::int8_t>(code);
+        codes[static_cast<std::size_t>(p.place_of(o, tap, i))] = static_cast<std::int8_t>(code);
         sum += code;
       }
     }
@@ -160,16 +163,14 @@ constexpr result<packed_weights> pack_weights(
       codes, sums, zero_points);
 }
 
-// What the accumulators of output n start from, for a kernel that adds `shift` to the activations:
+// What the accumulators of output n start from:
 //
-//   bias + sum over k of (x - Zx)(w - Zw) = start + sum of (x + shift) w - Zw * sum of x
+//   bias + sum over k of (x - Zx)(w - Zw) = start + sum of x w - Zw * sum of x
 constexpr std::int32_t start_of(const packed_weights& w, index_type n, std::int32_t bias,
-                                std::int32_t x_zero_point, std::int32_t shift) noexcept {
+                                std::int32_t x_zero_point) noexcept {
   const std::int32_t depth = static_cast<std::int32_t>(w.depth());
   const std::int32_t centred = w.sums[n] - wrapping_mul(depth, w.zero_point(n));
-  const std::int32_t less =
-      wrapping_add(wrapping_mul(shift, w.sums[n]), wrapping_mul(x_zero_point, centred));
-  return wrapping_add(bias, wrapping_mul(-1, less));
+  return wrapping_add(bias, wrapping_mul(-x_zero_point, centred));
 }
 
 }  // namespace vq::inline v1
