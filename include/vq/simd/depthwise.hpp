@@ -43,8 +43,8 @@ struct tap_block;
 
 #if defined(__AVX512VNNI__)
 
-template <>
-struct tap_block<std::uint8_t, avx512_vnni, 4> {
+template <std::derived_from<avx512_vnni> Arch>
+struct tap_block<std::uint8_t, Arch, 4> {
   using sums = __m512i;
   using codes = __m512i;
   static constexpr int most_lanes = 4, positions = 4;
@@ -66,7 +66,8 @@ struct tap_block<std::uint8_t, avx512_vnni, 4> {
   VQ_INLINE static sums begin(const std::int32_t* start) { return _mm512_loadu_si512(start); }
   VQ_INLINE static __m512i load(const std::int8_t* b) { return held(_mm512_loadu_si512(b)); }
   VQ_INLINE static void add(sums& s, const codes& a, __m512i b) {
-    s = _mm512_dpbusd_epi32(s, held(a), b);
+    // Around the intrinsic, GCC 12 copies every sum to another register and back.
+    asm("{vpdpbusd %2, %1, %0|vpdpbusd %0, %1, %2}" : "+v"(s) : "v"(a), "v"(b));
   }
   VQ_INLINE static __m512i widest(const sums& s) { return s; }
   VQ_INLINE static void store(const sums& s, std::int32_t* c) {
@@ -77,8 +78,8 @@ struct tap_block<std::uint8_t, avx512_vnni, 4> {
   }
 };
 
-template <>
-struct tap_block<std::uint8_t, avx512_vnni, 2> {
+template <std::derived_from<avx512_vnni> Arch>
+struct tap_block<std::uint8_t, Arch, 2> {
   using sums = __m256i;
   using codes = __m256i;
   static constexpr int most_lanes = 4, positions = 4;
@@ -110,8 +111,8 @@ struct tap_block<std::uint8_t, avx512_vnni, 2> {
   }
 };
 
-template <>
-struct tap_block<std::uint8_t, avx512_vnni, 1> {
+template <std::derived_from<avx512_vnni> Arch>
+struct tap_block<std::uint8_t, Arch, 1> {
   using sums = __m128i;
   using codes = __m128i;
   static constexpr int most_lanes = 4, positions = 4;
@@ -418,12 +419,13 @@ struct kernel<multiply_taps<A, Stage>, simd::on<Arch>> {
     const std::int8_t* b = work.b + lane * 16;
     const index_type all = work.a.inner * ((work.a.outer + 3) / 4);
     for (index_type k = 0; k < all; ++k, b += quarter * 16, columns += 4) {
+      decltype(unit::load(b)) weights[4];
 #pragma GCC unroll 4
-      for (int q = 0; q < 4; ++q) {
-        const auto weights = unit::load(b + q * quarter * 4);
+      for (int q = 0; q < 4; ++q) weights[q] = unit::load(b + q * quarter * 4);
 #pragma GCC unroll 4
-        for (int p = 0; p < int{Positions}; ++p)
-          unit::add(sums[p][q], columns[p * step + q], weights);
+      for (int p = 0; p < int{Positions}; ++p) {
+#pragma GCC unroll 4
+        for (int q = 0; q < 4; ++q) unit::add(sums[p][q], columns[p * step + q], weights[q]);
       }
     }
     work.last.template store_quarters<unit, Positions>(sums, lane, to, work.to.step);

@@ -43,8 +43,8 @@ struct panel_block;
 
 #if defined(__AVX512VNNI__)
 
-template <>
-struct panel_block<std::uint8_t, avx512_vnni> {
+template <std::derived_from<avx512_vnni> Arch>
+struct panel_block<std::uint8_t, Arch> {
   struct sums {
     __m512i v;
   };
