@@ -45,14 +45,15 @@ class convolution {
     const vq::tensor_view<const std::int8_t, 4> w{vqb::random_codes(c.weights()).data(),
                                                   weights_of(c)};
     weights_ = *vq::pack_weights<std::int8_t>(w, c.groups, codes_, sums_);
-    workspace_.resize(count(vq::conv2d_workspace(in_, weights_, window_)));
   }
 
   template <class E>
-  vq::status run(E execution) {
+  vq::status run(E execution, const vqb::thread_pool& pool) {
+    workspace_.resize(
+        count(vq::conv2d_workspace(execution, in_, weights_, window_, pool.workers())));
     const vq::to_codes<X> stage{.multipliers = multipliers_, .zero_point = 3};
     return vq::conv2d(execution, in_, vqb::conv_zero_point, weights_, {}, window_, stage, out_,
-                      workspace_);
+                      workspace_, pool);
   }
 
  private:
@@ -66,12 +67,17 @@ class convolution {
 };
 
 template <class E>
-void add_convolution(const char* kernel, const conv_shape& c, const char* who, E execution) {
-  vqb::add(kernel, c.case_name(), who, {c.operations(), vqb::operations}, [=] {
-    const auto state = std::make_shared<convolution>(c);
-    if (state->run(execution) != vq::status::ok) throw std::runtime_error("refused");
-    return [=] { static_cast<void>(state->run(execution)); };
-  });
+void add_convolution(const char* kernel, const conv_shape& c, const char* who, E execution,
+                     int threads = 1) {
+  vqb::add(
+      kernel, c.case_name(), who, {c.operations(), vqb::operations},
+      [=] {
+        const auto state = std::make_shared<convolution>(c);
+        const vqb::thread_pool& pool = vqb::pool(threads);
+        if (state->run(execution, pool) != vq::status::ok) throw std::runtime_error("refused");
+        return [=, &pool] { static_cast<void>(state->run(execution, pool)); };
+      },
+      threads);
 }
 
 template <class E>
@@ -88,8 +94,14 @@ void add_addition(const char* who, E execution) {
 
 const bool registered = [] {
   vqb::for_each_convolution([](const char* kernel, const conv_shape& c) {
-    add_convolution(kernel, c, "native", vq::simd::native);
-    vqb::limit_peak(kernel, c.case_name(), vqb::peak::int8);
+    for (const int threads : {1, 2}) {
+      if (threads > vqb::usable_cpus()) continue;
+      add_convolution(kernel, c, "native", vq::simd::native, threads);
+      vqb::limit_peak(kernel, c.case_name(), vqb::peak::int8, threads);
+    }
+#if defined(__AVX512BW__)
+    add_convolution(kernel, c, "avx2", vq::simd::on<vq::simd::avx2>{});
+#endif
   });
   add_addition("native", vq::simd::native);
   add_addition("scalar", vq::scalar);
