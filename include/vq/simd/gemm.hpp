@@ -63,9 +63,6 @@ struct panel_block<std::uint8_t, Arch> {
 #if defined(__x86_64__)
 
 template <class A>
-struct panel_block<A, avx512_bf16> : panel_block<A, avx512_vnni> {};
-
-template <class A>
 struct panel_block<A, avx512> {
   struct block {
     __m512i v[2];
