@@ -14,8 +14,6 @@
 #ifndef VQ_CORE_DISPATCH_HPP
 #define VQ_CORE_DISPATCH_HPP
 
-#include <cstdint>
-
 #include <vq/core/execution.hpp>
 
 namespace vq::inline v1 {
@@ -39,25 +37,19 @@ struct signature<R (Operation::*)(Arguments...) const noexcept> {
 
 }  // namespace detail
 
-// An operation as one instruction set carries it out. `shift` is the constant of integer products
-// (see multiply_panel), 0 for all others.
+// An operation as one instruction set carries it out.
 template <class Operation>
-struct dispatch_entry {
-  typename detail::signature<decltype(&Operation::operator())>::pointer call;
-  std::int32_t shift;
-};
+using kernel_pointer = typename detail::signature<decltype(&Operation::operator())>::pointer;
 
-// The entry for this CPU; always the same one. Defined by the units of vq_add_dispatch.
+// The one for this CPU; always the same. Defined by the units of vq_add_dispatch.
 template <class Operation>
-const dispatch_entry<Operation>& dispatched() noexcept;
+kernel_pointer<Operation> dispatched() noexcept;
 
 template <class Operation>
 struct kernel<Operation, dispatch_t> {
-  static std::int32_t shift() noexcept { return dispatched<Operation>().shift; }
-
   template <class... Arguments>
   decltype(auto) operator()(const Arguments&... arguments) const noexcept {
-    return dispatched<Operation>().call(arguments...);
+    return dispatched<Operation>()(arguments...);
   }
 };
 

@@ -1,5 +1,5 @@
 // Which instruction set vq::dispatch uses: for the choosing unit of vq_add_dispatch, which is
-// compiled for the baseline CPU. The units that it chooses from include simd/dispatch_entry.hpp.
+// compiled for the baseline CPU. The units that it chooses from include simd/dispatch_kernel.hpp.
 #ifndef VQ_SIMD_DISPATCH_CHOICE_HPP
 #define VQ_SIMD_DISPATCH_CHOICE_HPP
 
@@ -113,13 +113,13 @@ const char* name_of_chosen(arch_list<Arch...>) noexcept {
 
 // The operation as the unit for Arch has compiled it.
 template <class Operation, class Arch>
-dispatch_entry<Operation> entry_of() noexcept;
+kernel_pointer<Operation> kernel_of() noexcept;
 
 template <class Operation, class... Arch>
-dispatch_entry<Operation> entry_of_chosen(arch_list<Arch...>) noexcept {
-  using maker = dispatch_entry<Operation> (*)() noexcept;
-  const maker entries[] = {&entry_of<Operation, Arch>...};
-  return entries[chosen_arch()]();
+kernel_pointer<Operation> kernel_of_chosen(arch_list<Arch...>) noexcept {
+  using getter = kernel_pointer<Operation> (*)() noexcept;
+  const getter kernels[] = {&kernel_of<Operation, Arch>...};
+  return kernels[chosen_arch()]();
 }
 
 }  // namespace vq::inline v1::simd
@@ -127,9 +127,9 @@ dispatch_entry<Operation> entry_of_chosen(arch_list<Arch...>) noexcept {
 namespace vq::inline v1 {
 
 template <class Operation>
-const dispatch_entry<Operation>& dispatched() noexcept {
-  static const dispatch_entry<Operation> chosen =
-      simd::entry_of_chosen<Operation>(simd::dispatched_archs{});
+kernel_pointer<Operation> dispatched() noexcept {
+  static const kernel_pointer<Operation> chosen =
+      simd::kernel_of_chosen<Operation>(simd::dispatched_archs{});
   return chosen;
 }
 
