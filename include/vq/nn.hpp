@@ -7,6 +7,7 @@
 #include <vq/nn/conv2d.hpp>
 #include <vq/nn/fixed_point.hpp>
 #include <vq/nn/linear.hpp>
+#include <vq/nn/planar_linear.hpp>
 #include <vq/nn/pool.hpp>
 #include <vq/nn/weight_only.hpp>
 #include <vq/quant.hpp>

@@ -66,7 +66,8 @@ void linear_same_as_reference() {
   const vq::float_multiplier m[1] = {{0.0007f}};
   const vq::to_codes<X> stage{.multipliers = m, .zero_point = 5};
   const vq::tensor_view<const X, 2> in{x.data(), {rows, inputs}};
-  std::vector<std::int32_t> workspace(static_cast<std::size_t>(vq::linear_workspace(vq::dispatch, in, *weights)));
+  std::vector<std::int32_t> workspace(
+      static_cast<std::size_t>(vq::linear_workspace(vq::dispatch, in, *weights)));
   std::vector<X> expected(rows * outputs), y(expected.size());
   REQUIRE(vq::linear(vq::scalar, in, 3, *weights, {}, stage,
                      vq::tensor_view<X, 2>{expected.data(), {rows, outputs}},

@@ -28,7 +28,8 @@ std::vector<typename Stage::output_type> conv2d(
   const vq::size2d size = vq::output_size({x.extent(2), x.extent(3)}, packed->kernel, window);
   const vq::shape_type<4> shape{x.extent(0), w.extent(0), size.height, size.width};
   std::vector<typename Stage::output_type> y(static_cast<std::size_t>(vq::volume(shape)));
-  bias_type workspace(static_cast<std::size_t>(vq::conv2d_workspace(execution, x, *packed, window)));
+  bias_type workspace(
+      static_cast<std::size_t>(vq::conv2d_workspace(execution, x, *packed, window)));
   REQUIRE(vq::conv2d(execution, x, x_zero, *packed, bias, window, stage, {y.data(), shape},
                      workspace) == vq::status::ok);
   return y;
