@@ -29,29 +29,33 @@ const char* dispatched_isa() noexcept;
 namespace detail {
 
 template <class Call>
-struct signature;
-template <class Operation, class R, class... Arguments>
-struct signature<R (Operation::*)(Arguments...) const noexcept> {
-  using pointer = R (*)(Arguments...) noexcept;
-};
+struct dispatched_call;
 
 }  // namespace detail
 
 // An operation as one instruction set carries it out.
 template <class Operation>
-using kernel_pointer = typename detail::signature<decltype(&Operation::operator())>::pointer;
+using kernel_pointer = typename detail::dispatched_call<decltype(&Operation::operator())>::pointer;
 
 // The one for this CPU; always the same. Defined by the units of vq_add_dispatch.
 template <class Operation>
 kernel_pointer<Operation> dispatched() noexcept;
 
-template <class Operation>
-struct kernel<Operation, dispatch_t> {
-  template <class... Arguments>
-  decltype(auto) operator()(const Arguments&... arguments) const noexcept {
+namespace detail {
+
+template <class Operation, class R, class... Arguments>
+struct dispatched_call<R (Operation::*)(Arguments...) const noexcept> {
+  using pointer = R (*)(Arguments...) noexcept;
+
+  R operator()(Arguments... arguments) const noexcept {
     return dispatched<Operation>()(arguments...);
   }
 };
+
+}  // namespace detail
+
+template <class Operation>
+struct kernel<Operation, dispatch_t> : detail::dispatched_call<decltype(&Operation::operator())> {};
 
 }  // namespace vq::inline v1
 
