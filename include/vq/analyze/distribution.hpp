@@ -45,7 +45,8 @@ struct distribution {
   // One side of zero is at most a tenth of the other: after ReLU, GELU, softmax.
   bool one_sided() const noexcept {
     const double low = std::fabs(double{seen.lowest}), high = std::fabs(double{seen.highest});
-    return seen.lowest >= 0 || seen.highest <= 0 || std::min(low, high) < 0.1 * std::max(low, high);
+    return seen.lowest >= 0 || seen.highest <= 0 ||
+           (std::min)(low, high) < 0.1 * (std::max)(low, high);
   }
   // Some channels are much wider than most: after LayerNorm, folded convolutions.
   bool channel_skewed() const noexcept { return channel_ratio > 8; }
@@ -71,7 +72,7 @@ result<distribution> describe_distribution(const V& x) {
     d.seen = hull(d.seen, {value, value});
     sum.add(double{value});
     float& most = widest[static_cast<std::size_t>(at % channels)];
-    most = std::max(most, std::fabs(value));
+    most = (std::max)(most, std::fabs(value));
   });
   if (!finite) return status::not_finite;
 
@@ -121,7 +122,7 @@ result<attention_peaks> describe_attention(const V& probabilities) {
     for_each_chunk(probabilities, r * tokens, tokens,
                    [&](index_type, const float* p, index_type count) {
                      for (index_type i = 0; i < count; ++i) {
-                       most = std::max(most, double{p[i]});
+                       most = (std::max)(most, double{p[i]});
                        squares += double{p[i]} * double{p[i]};
                        if (p[i] > 0.5f) above += double{p[i]};
                      }

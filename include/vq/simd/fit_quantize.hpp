@@ -37,7 +37,7 @@ struct kernel<fit_encode_strip<Policy, Layout>, simd::on<Arch>> {
             most[r] = r < runs ? simd::largest_bits<Arch>(from + r * s.length, s.length) : I(0);
           }
           const I absmax = simd::row_maxima<Arch>(most);
-          worst = xsimd::max(worst, absmax);
+          worst = (xsimd::max)(worst, absmax);
           float scale[simd::lanes_of<Arch>];
           policy.fit_absmax(lane<V>::from_bits(absmax)).store_unaligned(scale);
           for (index_type r = 0; r < runs; ++r) {
