@@ -49,23 +49,13 @@ struct finish_by_tile {
 #pragma GCC unroll 8
       for (int j = 0; j < int{Blocks}; ++j) Unit::store(sums[r][j], &acc[r][j * panel::columns]);
     }
-    stage_tile<output_type> tile{.acc = acc[0],
-                                 .acc_step = index_type{Blocks} * panel::columns,
-                                 .rows = index_type{Rows},
-                                 .first_channel = first_channel + column,
-                                 .channels = count_from<Blocks>(column),
-                                 .out = to[0],
-                                 .out_step = to[Rows > 1 ? 1 : 0] - to[0],
-                                 .out_channel_step = channel_step};
-    const kernel<requantize_tile<Stage>, on<Arch>> requantize{};
-    bool even = true;
-    for (int r = 2; r < int{Rows}; ++r) even = even && to[r] - to[r - 1] == tile.out_step;
-    if (even) return requantize(stage, tile);
-    tile.rows = 1;
-    for (int r = 0; r < int{Rows}; ++r, tile.acc += tile.acc_step) {
-      tile.out = to[r];
-      requantize(stage, tile);
-    }
+    through_memory({.acc = acc[0],
+                    .acc_step = index_type{Blocks} * panel::columns,
+                    .rows = index_type{Rows},
+                    .first_channel = first_channel + column,
+                    .channels = count_from<Blocks>(column),
+                    .out_channel_step = channel_step},
+                   to);
   }
 
   // The sums of depthwise convolutions: rows `step` apart, of the lanes from `lane` on.
@@ -79,14 +69,14 @@ struct finish_by_tile {
       for (int q = 0; q < 4; ++q) Unit::store(sums[r][q], &acc[r][4 * q]);
     }
     constexpr std::size_t lanes = sizeof(typename Unit::sums) / 16;
-    kernel<requantize_tile<Stage>, on<Arch>>{}(stage, {.acc = acc[0],
-                                                       .acc_step = panel::width,
-                                                       .rows = index_type{Rows},
-                                                       .first_channel = first_channel + lane * 16,
-                                                       .channels = count_from<lanes>(lane * 16),
-                                                       .out = to,
-                                                       .out_step = step,
-                                                       .out_channel_step = channel_step});
+    requantize({.acc = acc[0],
+                .acc_step = panel::width,
+                .rows = index_type{Rows},
+                .first_channel = first_channel + lane * 16,
+                .channels = count_from<lanes>(lane * 16),
+                .out = to,
+                .out_step = step,
+                .out_channel_step = channel_step});
   }
 
  protected:
@@ -95,6 +85,26 @@ struct finish_by_tile {
     const index_type left = channels - column;
     constexpr index_type most = index_type{Blocks} * panel::columns;
     return left < most ? left : most;
+  }
+
+ private:
+  // Kept out of line: otherwise every size of tile would hold a copy of the stage.
+  [[gnu::noinline]] void through_memory(stage_tile<output_type> tile,
+                                        output_type* const* to) const noexcept {
+    tile.out = to[0];
+    tile.out_step = to[tile.rows > 1 ? 1 : 0] - to[0];
+    bool even = true;
+    for (index_type r = 2; r < tile.rows; ++r) even = even && to[r] - to[r - 1] == tile.out_step;
+    if (even) return requantize(tile);
+    const index_type rows = tile.rows;
+    tile.rows = 1;
+    for (index_type r = 0; r < rows; ++r, tile.acc += tile.acc_step) {
+      tile.out = to[r];
+      requantize(tile);
+    }
+  }
+  [[gnu::noinline]] void requantize(const stage_tile<output_type>& tile) const noexcept {
+    kernel<requantize_tile<Stage>, on<Arch>>{}(stage, tile);
   }
 };
 
