@@ -32,6 +32,7 @@
 #include <vq/policy/dynamic.hpp>
 #include <vq/quantizer/fit.hpp>
 #include <vq/quantizer/quantize.hpp>
+#include <vq/quantizer/quantized_view.hpp>
 #include <vq/quantizer/storage.hpp>
 
 namespace vq::inline v1 {
@@ -229,46 +230,22 @@ constexpr index_type stored_bytes(const Q& q,
   return need.codes + scales.codes + 4 * scales.params + 4;
 }
 
-// A quantized tensor that decodes when it is read; see quantized_view.hpp.
+// See encoded_data; scales are decoded a few at a time.
 template <has_nested_scales Q>
-struct nested_decoding_accessor {
-  using element_type = const float;
-  using value_type = float;
-  using reference = float;
-  struct data_handle_type {
-    const typename Q::stored_type* codes = nullptr;
-    const_nested_scales nested{};
-    slices cut{};
-    [[no_unique_address]] typename Q::policy_type policy{};
-  };
+struct nested_encoded_data {
+  const typename Q::stored_type* codes = nullptr;
+  const_nested_scales nested{};
+  slices cut{};
+  [[no_unique_address]] typename Q::policy_type policy{};
 
-  static constexpr float access(const data_handle_type& data, index_type offset) noexcept {
-    float value = 0;
-    decode(data, {offset, 1, 1, data.cut.param_of(offset)}, &value);
-    return value;
-  }
-  static constexpr void read(const data_handle_type& data, index_type offset, index_type stride,
-                             std::span<float> out) noexcept {
-    if (stride != 1) {
-      for (float& value : out) {
-        value = access(data, offset);
-        offset += stride;
-      }
-      return;
-    }
-    data.cut.for_each_strip(offset, static_cast<index_type>(out.size()),
-                            [&](strip s) { decode(data, s, out.data() + (s.begin - offset)); });
-  }
-
- private:
-  static constexpr void decode(const data_handle_type& data, strip s, float* out) noexcept {
-    detail::decode_nested_strip<Q>(scalar, data.policy, data.nested, s, data.codes, out);
+  constexpr void decode(strip s, float* out) const noexcept {
+    detail::decode_nested_strip<Q>(scalar, policy, nested, s, codes, out);
   }
 };
 
 // `codes` and `nested` must be as long as required() and required_scales() say and outlive the view.
 template <int Rank, has_nested_scales Q>
-constexpr tensor_view<const float, Rank, nested_decoding_accessor<Q>> view_quantized(
+constexpr tensor_view<const float, Rank, decoding_accessor<nested_encoded_data<Q>>> view_quantized(
     const Q& q, std::span<const typename Q::stored_type> codes, const const_nested_scales& nested,
     const shape_type<Rank>& extents) noexcept {
   return {{codes.data(), nested, q.cut(extents), q.policy}, extents};

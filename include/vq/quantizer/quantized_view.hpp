@@ -14,21 +14,30 @@
 
 namespace vq::inline v1 {
 
+// Where the codes and parameters of a quantized tensor lie; decodes one strip of it.
 template <a_quantizer Q>
+struct encoded_data {
+  const typename Q::stored_type* codes = nullptr;
+  const typename Q::param_type* params = nullptr;
+  slices cut{};
+  [[no_unique_address]] typename Q::policy_type policy{};
+
+  constexpr void decode(strip s, float* out) const noexcept {
+    decode_operation<Q>{}(policy, params, s, codes, out);
+  }
+};
+
+// Of anything with `cut` and `decode(strip, out)`.
+template <class Data>
 struct decoding_accessor {
   using element_type = const float;
   using value_type = float;
   using reference = float;
-  struct data_handle_type {
-    const typename Q::stored_type* codes = nullptr;
-    const typename Q::param_type* params = nullptr;
-    slices cut{};
-    [[no_unique_address]] typename Q::policy_type policy{};
-  };
+  using data_handle_type = Data;
 
   static constexpr float access(const data_handle_type& data, index_type offset) noexcept {
     float value = 0;
-    decode(data, {offset, 1, 1, data.cut.param_of(offset)}, &value);
+    data.decode({offset, 1, 1, data.cut.param_of(offset)}, &value);
     return value;
   }
   static constexpr void read(const data_handle_type& data, index_type offset, index_type stride,
@@ -41,17 +50,12 @@ struct decoding_accessor {
       return;
     }
     data.cut.for_each_strip(offset, static_cast<index_type>(out.size()),
-                            [&](strip s) { decode(data, s, out.data() + (s.begin - offset)); });
-  }
-
- private:
-  static constexpr void decode(const data_handle_type& data, strip s, float* out) noexcept {
-    decode_operation<Q>{}(data.policy, data.params, s, data.codes, out);
+                            [&](strip s) { data.decode(s, out.data() + (s.begin - offset)); });
   }
 };
 
 template <a_quantizer Q, int Rank>
-using quantized_view = tensor_view<const float, Rank, decoding_accessor<Q>>;
+using quantized_view = tensor_view<const float, Rank, decoding_accessor<encoded_data<Q>>>;
 
 // `codes` and `params` must be as long as q.required(extents) says and outlive the view.
 template <int Rank, a_quantizer Q>
