@@ -14,6 +14,7 @@
 #include <vq/calibrate/onnx_histogram.hpp>
 #include <vq/calibrate/onnx_thresholds.hpp>
 #include <vq/calibrate/percentile.hpp>
+#include <vq/calibrate/power_of_two_factor.hpp>
 #include <vq/calibrate/sliced_observer.hpp>
 #include <vq/calibrate/torch_histogram.hpp>
 #include <vq/calibrate/torch_l2.hpp>
