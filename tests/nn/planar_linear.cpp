@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <cmath>
 #include <cstdint>
 #include <random>
@@ -101,6 +102,28 @@ TEST_CASE("planar_linear: the product of what the codes stand for", "[nn]") {
   check(gelu_8, {0.04f, 4}, vq::planes_of(gelu_8, {0.04f, 4}));
   check(log2_4, {0.7f}, *vq::planes_of(log2_4, {0.7f}));
   check(log_sqrt2_4, {0.7f}, *vq::planes_of(log_sqrt2_4, {0.7f}));
+}
+
+TEST_CASE("planar_linear: any values as 16-bit fractions, within 2^-17 of the largest", "[nn]") {
+  const auto within = [](const auto& policy, auto param) {
+    const vq::code_planes planes = *vq::fixed_point_planes(policy, param);
+    double largest = 0;
+    for (int c = 0; c < (1 << policy.bits); ++c) {
+      largest = std::max(largest, double{policy.decode(static_cast<float>(c), param)});
+    }
+    for (int c = 0; c < (1 << policy.bits); ++c) {
+      const double value = double{planes.scale[0]} * planes.plane[0][c] +
+                           double{planes.scale[1]} * planes.plane[1][c];
+      const double exact = policy.decode(static_cast<float>(c), param);
+      CHECK(std::fabs(value - exact) <= largest * 0x1.01p-17);
+    }
+  };
+  within(vq::adaptive_log<4>{}, vq::adaptive_log_param{0.7f, 20});
+  within(vq::adaptive_log<8>{}, vq::adaptive_log_param{1.f, 3});
+  within(vq::log2_scale<6>{}, vq::scale_param{0.3f});
+  CHECK(vq::planes_of(vq::adaptive_log<4>{}, {0.7f, 20}));
+  const vq::twin_uniform<4, vq::two_sided> with_negatives;
+  CHECK(vq::fixed_point_planes(with_negatives, {}).error() == vq::status::bad_argument);
 }
 
 TEST_CASE("planar_linear: refuses what does not fit", "[nn]") {

@@ -6,17 +6,22 @@
 //                            plane 0 times 2^shift; one plane of magnitude << shift where that fits
 //   log2_scale               2^(7 - c) for c = 0..7 in plane 1, 2^(7 - (c - 8)) for c = 8..15 in plane 0
 //   log_sqrt2_scale          even codes in plane 0, odd ones in plane 1, whose scale is sqrt(2) larger
+//   adaptive_log, and any    values as 16-bit fractions of the largest: low bytes in plane 0, high
+//   other, not negative      ones in plane 1 (fixed_point_planes); within 2^-17 of the largest value
 //
 // So a product with attention probabilities is one or two ordinary products of bytes (planar_linear
 // .hpp) whose sums are exact: the shifts that these formats promise, done before the product.
 // Log codes below 2^-15 (log2) or 2^-7.5 (log-sqrt2) of the scale count as 0: planes() refuses
-// formats that have such codes, 4 bits have none.
+// formats that have such codes, 4 bits have none; fixed_point_planes() takes them too.
 #ifndef VQ_NN_CODE_PLANES_HPP
 #define VQ_NN_CODE_PLANES_HPP
 
 #include <cstdint>
+#include <limits>
+#include <type_traits>
 
 #include <vq/core/result.hpp>
+#include <vq/policy/adaptive_log.hpp>
 #include <vq/policy/log_scale.hpp>
 #include <vq/policy/twin_uniform.hpp>
 
@@ -68,6 +73,41 @@ constexpr result<code_planes> planes_of(const log_scale<Bits, StepsPerOctave>& p
     all.scale[1] = all.scale[0] * octave<2>::roots[1];
   }
   return all;
+}
+
+// The values of all codes, rounded to multiples of 1 / 65535 of the largest. bad_argument where a
+// value is negative or not finite, or none is positive.
+template <quantizer_policy Policy>
+  requires(Policy::bits <= 8 && std::is_unsigned_v<typename Policy::code_type>)
+constexpr result<code_planes> fixed_point_planes(const Policy& policy,
+                                                 const typename Policy::param_type& p) noexcept {
+  constexpr int codes = 1 << Policy::bits;
+  const auto value_of = [&](int code) {
+    return static_cast<double>(policy.decode(static_cast<float>(code), p));
+  };
+  double largest = 0;
+  for (int c = 0; c < codes; ++c) {
+    const double value = value_of(c);
+    if (!(value >= 0 && value <= (std::numeric_limits<float>::max)())) return status::bad_argument;
+    if (value > largest) largest = value;
+  }
+  if (!(largest > 0)) return status::bad_argument;
+  code_planes all;
+  all.count = 2;
+  for (int c = 0; c < codes; ++c) {
+    const auto steps = static_cast<std::uint32_t>(value_of(c) / largest * 65535 + 0.5);
+    all.plane[0][c] = static_cast<std::uint8_t>(steps & 255u);
+    all.plane[1][c] = static_cast<std::uint8_t>(steps >> 8);
+  }
+  all.scale[0] = static_cast<float>(largest / 65535);
+  all.scale[1] = all.scale[0] * 256;
+  return all;
+}
+
+template <int Bits>
+constexpr result<code_planes> planes_of(const adaptive_log<Bits>& policy,
+                                        adaptive_log_param p) noexcept {
+  return fixed_point_planes(policy, p);
 }
 
 }  // namespace vq::inline v1
