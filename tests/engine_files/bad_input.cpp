@@ -10,7 +10,7 @@
 #include <vq/io/atomic_file.hpp>
 #include <vq/io/safetensors_writer.hpp>
 
-#include "bundled.hpp"
+#include "engine/bundled.hpp"
 
 namespace {
 
