@@ -47,19 +47,15 @@ struct affine_encode {
   // constants, and the more streams to read and to write.
   static constexpr int rows = 4;
 
-  enum constant { divisor, most, zero, reciprocal, bound };
+  enum constant { most, zero, first_of_divisor };
   struct constants {
-    V of[How == quotient::refined ? 5 : 3];
+    V of[2 + divisor<Arch, How>::count];
   };
   VQ_INLINE static constants prepare(V scale, I zero_point) noexcept {
     constants k;
-    k.of[divisor] = How == quotient::product ? (op::divide)(V(1.f), scale) : scale;
     k.of[most] = xsimd::to_float(I(Policy::limits.highest) - zero_point);
     k.of[zero] = lane<V>::from_bits(zero_point);
-    if constexpr (How == quotient::refined) {
-      k.of[reciprocal] = (op::divide)(V(1.f), scale);
-      k.of[bound] = scale * V(0x1p17f);
-    }
+    divisor<Arch, How>::prepare(scale, k.of + first_of_divisor);
     return k;
   }
 
@@ -80,17 +76,8 @@ struct affine_encode {
   }
 
  private:
-  VQ_INLINE static V divided(V x, const constants& k) noexcept {
-    if constexpr (How == quotient::refined) {
-      return refined_quotient<Arch>(x, k.of[divisor], k.of[reciprocal], k.of[bound]);
-    } else if constexpr (How == quotient::division) {
-      return (op::divide)(x, k.of[divisor]);
-    } else {
-      return x * k.of[divisor];
-    }
-  }
   VQ_INLINE static I round(V x, const constants& k) noexcept {
-    const V steps = divided(x, k);
+    const V steps = divisor<Arch, How>::divide(x, k.of + first_of_divisor);
     return codes::round((op::min)(k.of[most], steps));
   }
   VQ_INLINE static auto both(I a, I b, const constants& ka, const constants& kb) noexcept {
@@ -148,20 +135,16 @@ struct affine_round_trip {
 
   static constexpr int rows = 1;
 
-  enum constant { divisor, least, most, scale, reciprocal, bound };
+  enum constant { least, most, scale, first_of_divisor };
   struct constants {
-    V of[How == quotient::refined ? 6 : 4];
+    V of[3 + divisor<Arch, How>::count];
   };
   VQ_INLINE static constants prepare(V scales, I zero_point) noexcept {
     constants k;
-    k.of[divisor] = How == quotient::product ? (op::divide)(V(1.f), scales) : scales;
     k.of[least] = xsimd::to_float(I(Policy::limits.lowest) - zero_point);
     k.of[most] = xsimd::to_float(I(Policy::limits.highest) - zero_point);
     k.of[scale] = scales;
-    if constexpr (How == quotient::refined) {
-      k.of[reciprocal] = (op::divide)(V(1.f), scales);
-      k.of[bound] = scales * V(0x1p17f);
-    }
+    divisor<Arch, How>::prepare(scales, k.of + first_of_divisor);
     return k;
   }
 
@@ -182,18 +165,9 @@ struct affine_round_trip {
   }
 
  private:
-  VQ_INLINE static V divided(V x, const constants& k) noexcept {
-    if constexpr (How == quotient::refined) {
-      return refined_quotient<Arch>(x, k.of[divisor], k.of[reciprocal], k.of[bound]);
-    } else if constexpr (How == quotient::division) {
-      return (op::divide)(x, k.of[divisor]);
-    } else {
-      return x * k.of[divisor];
-    }
-  }
   // Through an integer, which makes +0 of -0, as adding the zero point does.
   VQ_INLINE static V value(V x, const constants& k) noexcept {
-    const V steps = divided(x, k);
+    const V steps = divisor<Arch, How>::divide(x, k.of + first_of_divisor);
     const V clamped = op::clamp(steps, k.of[least], k.of[most]);
     return xsimd::to_float(byte_codes<Arch, std::int8_t>::round(clamped)) * k.of[scale];
   }

@@ -8,6 +8,7 @@
 #define VQ_SIMD_QUOTIENT_HPP
 
 #include <concepts>
+#include <cstddef>
 
 #if defined(__x86_64__)
 #include <immintrin.h>
@@ -79,6 +80,30 @@ VQ_INLINE floats<Arch> refined_quotient(floats<Arch> x, floats<Arch> scale, floa
   for (int i = 0; i < 2; ++i) q = f::add(f::subtract(q, scale, x), reciprocal, q);
   return q;
 }
+
+// The registers that dividing by a scale takes.
+template <class Arch, quotient How>
+struct divisor {
+  using V = floats<Arch>;
+  static constexpr std::size_t count = How == quotient::refined ? 3 : 1;
+
+  VQ_INLINE static void prepare(V scale, V* k) noexcept {
+    k[0] = How == quotient::product ? (op::divide)(V(1.f), scale) : scale;
+    if constexpr (How == quotient::refined) {
+      k[1] = (op::divide)(V(1.f), scale);
+      k[2] = scale * V(0x1p17f);
+    }
+  }
+  VQ_INLINE static V divide(V x, const V* k) noexcept {
+    if constexpr (How == quotient::refined) {
+      return refined_quotient<Arch>(x, k[0], k[1], k[2]);
+    } else if constexpr (How == quotient::division) {
+      return (op::divide)(x, k[0]);
+    } else {
+      return x * k[0];
+    }
+  }
+};
 
 }  // namespace vq::inline v1::simd
 
