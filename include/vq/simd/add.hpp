@@ -21,7 +21,7 @@ namespace vq::inline v1 {
 
 // AVX2 instructions for AVX-512, too: the loads and stores are the limit, not the arithmetic.
 template <byte_code A, byte_code B, byte_code Y, class Arch>
-  requires(std::same_as<Arch, simd::avx2> || std::derived_from<Arch, simd::avx512>)
+  requires(std::derived_from<Arch, simd::avx2> || std::derived_from<Arch, simd::avx512>)
 struct kernel<add_codes<A, B, Y>, simd::on<Arch>> {
   [[gnu::flatten]] void operator()(const add_param& p, const A* a, const B* b, index_type count,
                                    Y* y) const noexcept {

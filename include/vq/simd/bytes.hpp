@@ -96,10 +96,10 @@ struct byte_codes<Arch, Code> {
 
 #if defined(__AVX2__)
 
-template <class Code>
-struct byte_codes<avx2, Code> {
-  using V = floats<avx2>;
-  using I = ints<avx2>;
+template <std::derived_from<avx2> Arch, class Code>
+struct byte_codes<Arch, Code> {
+  using V = floats<Arch>;
+  using I = ints<Arch>;
   using pairs = __m256i;
   static constexpr index_type width = 8;
 

@@ -6,6 +6,7 @@
 #ifndef VQ_SIMD_CODES_HPP
 #define VQ_SIMD_CODES_HPP
 
+#include <concepts>
 #include <cstddef>
 #include <cstdint>
 #include <type_traits>
@@ -42,7 +43,7 @@ struct codes {
     }
 #endif
 #if defined(__AVX2__)
-    if constexpr (is_byte && std::is_same_v<Arch, avx2>) {
+    if constexpr (is_byte && std::derived_from<Arch, avx2>) {
       if (count == width) {
         const __m128i narrow = _mm_loadl_epi64(reinterpret_cast<const __m128i*>(in + i));
         return _mm256_cvtepi32_ps(std::is_signed_v<Code> ? _mm256_cvtepi8_epi32(narrow)
@@ -68,7 +69,7 @@ struct codes {
     }
 #endif
 #if defined(__AVX2__)
-    if constexpr (is_byte && std::is_same_v<Arch, avx2>) {
+    if constexpr (is_byte && std::derived_from<Arch, avx2>) {
       if (count == width) {
         const __m128i pairs =
             _mm_packs_epi32(_mm256_castsi256_si128(wide), _mm256_extracti128_si256(wide, 1));
@@ -100,7 +101,7 @@ struct codes {
     }
 #endif
 #if defined(__AVX2__)
-    if constexpr (is_byte && std::is_same_v<Arch, avx2>) {
+    if constexpr (is_byte && std::derived_from<Arch, avx2>) {
       const __m256i low = _mm256_packs_epi32(xsimd::to_int(code[0]), xsimd::to_int(code[1]));
       const __m256i high = _mm256_packs_epi32(xsimd::to_int(code[2]), xsimd::to_int(code[3]));
       const __m256i mixed =

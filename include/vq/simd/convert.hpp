@@ -102,9 +102,9 @@ struct half_registers<Arch, bfloat16> {
 #if defined(__AVX2__)
 
 #if defined(__F16C__)
-template <>
-struct half_registers<avx2, half> {
-  using V = floats<avx2>;
+template <std::derived_from<avx2> Arch>
+struct half_registers<Arch, half> {
+  using V = floats<Arch>;
   VQ_INLINE static void load(const half* in, V& a, V& b) noexcept {
     a = _mm256_cvtph_ps(_mm_loadu_si128(reinterpret_cast<const __m128i*>(in)));
     b = _mm256_cvtph_ps(_mm_loadu_si128(reinterpret_cast<const __m128i*>(in + 8)));
@@ -118,9 +118,9 @@ struct half_registers<avx2, half> {
 };
 #endif
 
-template <>
-struct half_registers<avx2, bfloat16> {
-  using V = floats<avx2>;
+template <std::derived_from<avx2> Arch>
+struct half_registers<Arch, bfloat16> {
+  using V = floats<Arch>;
   VQ_INLINE static void load(const bfloat16* in, V& a, V& b) noexcept {
     a = widen(in);
     b = widen(in + 8);

@@ -6,7 +6,9 @@
 #include <cstdlib>
 #include <cstring>
 
-#if defined(__aarch64__) && defined(__linux__)
+#if defined(__x86_64__)
+#include <cpuid.h>
+#elif defined(__aarch64__) && defined(__linux__)
 #include <sys/auxv.h>
 #endif
 
@@ -16,7 +18,7 @@
 namespace vq::inline v1::simd {
 
 // The name of a tag, and whether the CPU and the operating system run it. Flags of the same tags
-// stand in cmake/dispatch.cmake.
+// stand in cmake/instruction_sets.cmake.
 template <class Arch>
 struct cpu;
 
@@ -37,6 +39,15 @@ struct cpu<avx2> {
   static constexpr const char* name = "avx2";
   static bool runs() noexcept {
     return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
+  }
+};
+template <>
+struct cpu<avx2_vnni> {
+  static constexpr const char* name = "avx2_vnni";
+  static bool runs() noexcept {  // Clang 16 has no name for it
+    unsigned eax = 0, ebx = 0, ecx = 0, edx = 0;
+    return cpu<avx2>::runs() && __get_cpuid_count(7, 1, &eax, &ebx, &ecx, &edx) != 0 &&
+           (eax & 1u << 4) != 0;
   }
 };
 template <>
@@ -64,7 +75,8 @@ struct cpu<avx512_bf16> {
            __builtin_cpu_is("amd");
   }
 };
-using dispatched_archs = arch_list<sse2, avx2, avx512, avx512_vnni, avx512_bf16>;  // the best last
+// The best last.
+using dispatched_archs = arch_list<sse2, avx2, avx2_vnni, avx512, avx512_vnni, avx512_bf16>;
 
 #elif defined(__aarch64__)
 
@@ -84,7 +96,18 @@ struct cpu<neon_dotprod> {
 #endif
   }
 };
-using dispatched_archs = arch_list<neon, neon_dotprod>;
+template <>
+struct cpu<neon_i8mm> {
+  static constexpr const char* name = "neon_i8mm";
+  static bool runs() noexcept {
+#if defined(__linux__) && defined(HWCAP2_I8MM)
+    return cpu<neon_dotprod>::runs() && (getauxval(AT_HWCAP2) & HWCAP2_I8MM) != 0;
+#else
+    return false;
+#endif
+  }
+};
+using dispatched_archs = arch_list<neon, neon_dotprod, neon_i8mm>;
 
 #endif
 

@@ -20,6 +20,7 @@ namespace vq::inline v1::simd {
 struct sse2 {};
 struct sse4_1 {};
 struct avx2 {};
+struct avx2_vnni : avx2 {};      // + 8-bit dot products (AVX-VNNI: Alder Lake, Zen 5)
 struct avx512 {};                // F, BW, DQ, VL
 struct avx512_vnni : avx512 {};  // + 8-bit dot products
 // + dot products of bfloat16, permutations of bytes (VBMI): AMD's Zen 4 and later. Intel's CPUs have
@@ -27,7 +28,8 @@ struct avx512_vnni : avx512 {};  // + 8-bit dot products
 // they count as avx512_vnni.
 struct avx512_bf16 : avx512_vnni {};
 struct neon {};
-struct neon_dotprod : neon {};  // + 8-bit dot products
+struct neon_dotprod : neon {};       // + 8-bit dot products
+struct neon_i8mm : neon_dotprod {};  // + those of unsigned by signed bytes
 
 template <class Arch>
 struct on {
@@ -47,8 +49,8 @@ template <>
 struct registers<sse4_1> {
   using type = xsimd::sse4_1;
 };
-template <>
-struct registers<avx2> {
+template <std::derived_from<avx2> Arch>
+struct registers<Arch> {
   using type = xsimd::avx2;
 };
 template <std::derived_from<avx512> Arch>
@@ -77,13 +79,17 @@ using native_arch = avx512_vnni;
 #else
 using native_arch = avx512;
 #endif
+#elif defined(__AVX2__) && defined(__AVXVNNI__)
+using native_arch = avx2_vnni;
 #elif defined(__AVX2__)
 using native_arch = avx2;
 #elif defined(__SSE4_1__)
 using native_arch = sse4_1;
 #elif defined(__SSE2__)
 using native_arch = sse2;
-#elif defined(__aarch64__) && defined(__ARM_FEATURE_DOTPROD)
+#elif defined(__ARM_FEATURE_DOTPROD) && defined(__ARM_FEATURE_MATMUL_INT8)
+using native_arch = neon_i8mm;
+#elif defined(__ARM_FEATURE_DOTPROD)
 using native_arch = neon_dotprod;
 #elif defined(__aarch64__)
 using native_arch = neon;

@@ -3,6 +3,8 @@
 #ifndef VQ_SIMD_HELD_HPP
 #define VQ_SIMD_HELD_HPP
 
+#include <xsimd/xsimd.hpp>
+
 #include <vq/core/config.hpp>
 
 namespace vq::inline v1::simd {
@@ -15,6 +17,11 @@ VQ_INLINE V held(V x) {
   asm("" : "+w"(x));
 #endif
   return x;
+}
+template <class T, class Arch>
+VQ_INLINE xsimd::batch<T, Arch> held(xsimd::batch<T, Arch> x) {
+  const typename xsimd::batch<T, Arch>::register_type value = x;
+  return held(value);
 }
 
 }  // namespace vq::inline v1::simd

@@ -182,9 +182,9 @@ struct nibble_table<Arch, Layout, Out> {
 
 #if defined(__AVX2__)
 
-template <nibble_layout Layout, class Code>
-struct nibble_packer<avx2, Layout, Code> {
-  using I = ints<avx2>;
+template <std::derived_from<avx2> Arch, nibble_layout Layout, class Code>
+struct nibble_packer<Arch, Layout, Code> {
+  using I = ints<Arch>;
   static constexpr index_type width = 8;
 
   VQ_INLINE static void store(const I (&code)[4], std::uint8_t* out) noexcept {
@@ -211,11 +211,11 @@ struct nibble_packer<avx2, Layout, Code> {
   }
 };
 
-template <nibble_layout Layout>
-struct nibble_table<avx2, Layout, float> {
+template <std::derived_from<avx2> Arch, nibble_layout Layout>
+struct nibble_table<Arch, Layout, float> {
   static constexpr index_type step = 8;
 
-  VQ_INLINE explicit nibble_table(const nibble_values<avx2>& value) noexcept
+  VQ_INLINE explicit nibble_table(const nibble_values<Arch>& value) noexcept
       : low_(value.part[0]), high_(value.part[1]) {}
 
   VQ_INLINE void look_up(const std::uint8_t* in, float* out) const noexcept {
@@ -236,12 +236,12 @@ struct nibble_table<avx2, Layout, float> {
 };
 
 // Values of 16 bits: a lookup of their low and one of their high bytes.
-template <nibble_layout Layout, class Out>
+template <std::derived_from<avx2> Arch, nibble_layout Layout, class Out>
   requires(sizeof(Out) == 2)
-struct nibble_table<avx2, Layout, Out> {
+struct nibble_table<Arch, Layout, Out> {
   static constexpr index_type step = 32;
 
-  VQ_INLINE explicit nibble_table(const nibble_values<avx2>& value) noexcept {
+  VQ_INLINE explicit nibble_table(const nibble_values<Arch>& value) noexcept {
     const __m256i words = join(value.part[0], value.part[1]);
     const __m256i low = _mm256_and_si256(words, _mm256_set1_epi16(0xff));
     const __m256i high = _mm256_srli_epi16(words, 8);

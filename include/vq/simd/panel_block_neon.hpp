@@ -1,7 +1,5 @@
-// The integer product on AArch64; signed a.
-//
-//   neon_dotprod   sdot
-//   neon           smull into 16 bits (one product of at most 2^14), pairs added into 32 bits
+// The integer product on AArch64 without dot products of bytes: smull into 16 bits (one product of at
+// most 2^14), pairs added into 32 bits. Signed a.
 #ifndef VQ_SIMD_PANEL_BLOCK_NEON_HPP
 #define VQ_SIMD_PANEL_BLOCK_NEON_HPP
 
@@ -17,40 +15,6 @@
 namespace vq::inline v1::simd {
 
 #if defined(__aarch64__)
-
-#if defined(__ARM_FEATURE_DOTPROD)
-
-template <>
-struct panel_block<std::int8_t, neon_dotprod> {
-  struct block {
-    int8x16_t v[4];
-  };
-  struct sums {
-    int32x4_t v[4];
-  };
-  static constexpr int tile_blocks = 1;
-  static constexpr int tile_rows(int) { return 5; }
-
-  VQ_INLINE static block load(const std::int8_t* b) {
-    return {{vld1q_s8(b), vld1q_s8(b + 16), vld1q_s8(b + 32), vld1q_s8(b + 48)}};
-  }
-  VQ_INLINE static int8x16_t spread(std::int32_t bits) {
-    return vreinterpretq_s8_s32(vdupq_n_s32(bits));
-  }
-  VQ_INLINE static sums begin(const std::int32_t* start) {
-    return {{vld1q_s32(start), vld1q_s32(start + 4), vld1q_s32(start + 8), vld1q_s32(start + 12)}};
-  }
-  VQ_INLINE static void add(sums& s, int8x16_t a, const block& b) {
-#pragma GCC unroll 8
-    for (int i = 0; i < 4; ++i) s.v[i] = vdotq_s32(s.v[i], a, b.v[i]);
-  }
-  VQ_INLINE static void store(const sums& s, std::int32_t* c) {
-#pragma GCC unroll 8
-    for (int i = 0; i < 4; ++i) vst1q_s32(c + 4 * i, s.v[i]);
-  }
-};
-
-#endif
 
 template <>
 struct panel_block<std::int8_t, neon> {

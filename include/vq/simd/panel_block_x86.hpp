@@ -1,7 +1,5 @@
-// The integer product on x86.
-//
-//   avx512_vnni    vpdpbusd: 4 steps of 16 columns an instruction; unsigned a (see product_codes)
-//   avx512, avx2   widened to 16 bits, vpmaddwd: two products of at most 2^15 each in int32
+// The integer product on x86 without dot products of bytes: widened to 16 bits, vpmaddwd adds two
+// products of at most 2^15 each in int32.
 #ifndef VQ_SIMD_PANEL_BLOCK_X86_HPP
 #define VQ_SIMD_PANEL_BLOCK_X86_HPP
 
@@ -19,25 +17,6 @@
 
 namespace vq::inline v1::simd {
 
-#if defined(__AVX512VNNI__)
-
-template <std::derived_from<avx512_vnni> Arch>
-struct panel_block<std::uint8_t, Arch> {
-  struct sums {
-    __m512i v;
-  };
-  static constexpr int tile_blocks = 4;
-  static constexpr int tile_rows(int) { return 6; }
-
-  VQ_INLINE static __m512i load(const std::int8_t* b) { return held(_mm512_loadu_si512(b)); }
-  VQ_INLINE static __m512i spread(std::int32_t bits) { return _mm512_set1_epi32(bits); }
-  VQ_INLINE static sums begin(const std::int32_t* start) { return {_mm512_loadu_si512(start)}; }
-  VQ_INLINE static void add(sums& s, __m512i a, __m512i b) { s.v = _mm512_dpbusd_epi32(s.v, a, b); }
-  VQ_INLINE static __m512i total(const sums& s) { return s.v; }
-  VQ_INLINE static void store(const sums& s, std::int32_t* c) { _mm512_storeu_si512(c, s.v); }
-};
-
-#endif
 #if defined(__x86_64__)
 
 template <class A>
@@ -79,8 +58,9 @@ struct panel_block<A, avx512> {
   VQ_INLINE static void store(const sums& s, std::int32_t* c) { _mm512_storeu_si512(c, total(s)); }
 };
 
-template <class A>
-struct panel_block<A, avx2> {
+template <class A, std::derived_from<avx2> Arch>
+  requires(!has_dot_product<std::uint8_t, Arch>)
+struct panel_block<A, Arch> {
   struct block {
     __m256i v[4];
   };

@@ -37,9 +37,9 @@ struct fused<Arch> {
 };
 #endif
 #if defined(__AVX2__) && defined(__FMA__)
-template <>
-struct fused<avx2> {
-  using V = floats<avx2>;
+template <std::derived_from<avx2> Arch>
+struct fused<Arch> {
+  using V = floats<Arch>;
   VQ_INLINE static V add(V a, V b, V c) noexcept { return _mm256_fmadd_ps(a, b, c); }
   VQ_INLINE static V subtract(V a, V b, V c) noexcept { return _mm256_fnmadd_ps(a, b, c); }
 };

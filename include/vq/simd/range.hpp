@@ -38,9 +38,9 @@ struct extremes<sse4_1> {
 };
 #endif
 #if defined(__AVX2__)
-template <>
-struct extremes<avx2> {
-  using I = ints<avx2>;
+template <std::derived_from<avx2> Arch>
+struct extremes<Arch> {
+  using I = ints<Arch>;
   VQ_INLINE static I most(I a, I b) noexcept { return _mm256_max_epi32(a, b); }
   VQ_INLINE static I top(I a, I b) noexcept { return _mm256_max_epu32(a, b); }
   VQ_INLINE static I bottom(I a, I b) noexcept { return _mm256_min_epu32(a, b); }

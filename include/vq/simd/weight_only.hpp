@@ -6,8 +6,8 @@
 // are multiplied:
 //
 //   all             floats, any activations: floats keep the integer sums of 256 codes exactly
-//   avx512_vnni     bytes, int8 activations   (weight_only_avx512.hpp)
-//   avx512_bf16     pairs of bfloat16
+//   avx512_vnni     bytes, int8 activations   (weight_only_vnni.hpp)
+//   avx512_bf16     pairs of bfloat16         (weight_only_bf16.hpp)
 //
 // Up to four rows decode in registers, where the unit can (`streams`).
 #ifndef VQ_SIMD_WEIGHT_ONLY_HPP
@@ -22,8 +22,10 @@
 #include <vq/simd/codes.hpp>
 #include <vq/simd/execution.hpp>
 #include <vq/simd/lane.hpp>
-#include <vq/simd/weight_only_avx512.hpp>
+#include <vq/simd/weight_only_bf16.hpp>
 #include <vq/simd/weight_only_decode.hpp>
+#include <vq/simd/weight_only_stream.hpp>
+#include <vq/simd/weight_only_vnni.hpp>
 
 namespace vq::inline v1 {
 

@@ -17,6 +17,7 @@
 #include <vq/nn/weight_only_panels.hpp>
 #include <vq/simd/codes.hpp>
 #include <vq/simd/execution.hpp>
+#include <vq/simd/held.hpp>
 #include <vq/simd/lane.hpp>
 
 namespace vq::inline v1::simd {
@@ -36,29 +37,9 @@ VQ_INLINE floats<Arch> multiply_add(floats<Arch> a, floats<Arch> b, floats<Arch>
   if constexpr (std::derived_from<Arch, avx512>) return _mm512_fmadd_ps(a, b, c);
 #endif
 #if defined(__FMA__)
-  if constexpr (std::is_same_v<Arch, avx2>) return _mm256_fmadd_ps(a, b, c);
+  if constexpr (std::derived_from<Arch, avx2>) return _mm256_fmadd_ps(a, b, c);
 #endif
   return xsimd::fma(a, b, c);
-}
-
-// Keeps a value in its register: GCC would rather load it from memory again for every use.
-template <class Arch>
-VQ_INLINE floats<Arch> held(floats<Arch> x) {
-#if defined(__AVX512F__)
-  if constexpr (std::derived_from<Arch, avx512>) {
-    __m512 v = x;
-    asm("" : "+v"(v));
-    return v;
-  }
-#endif
-#if defined(__AVX2__)
-  if constexpr (std::is_same_v<Arch, avx2>) {
-    __m256 v = x;
-    asm("" : "+x"(v));
-    return v;
-  }
-#endif
-  return x;
 }
 
 // entries[i & 15] for each lane.
@@ -75,7 +56,7 @@ struct table_of_16 {
     }
 #endif
 #if defined(__AVX2__)
-    if constexpr (std::is_same_v<Arch, avx2>) {
+    if constexpr (std::derived_from<Arch, avx2>) {
       low = V::load_unaligned(from);
       high = V::load_unaligned(from + 8);
       return;
@@ -88,7 +69,7 @@ struct table_of_16 {
     if constexpr (std::derived_from<Arch, avx512>) return _mm512_permutexvar_ps(index, low);
 #endif
 #if defined(__AVX2__)
-    if constexpr (std::is_same_v<Arch, avx2>) {
+    if constexpr (std::derived_from<Arch, avx2>) {
       const __m256 top = _mm256_castsi256_ps(_mm256_slli_epi32(index, 28));
       return _mm256_blendv_ps(_mm256_permutevar8x32_ps(low, index),
                               _mm256_permutevar8x32_ps(high, index), top);
@@ -134,7 +115,7 @@ VQ_INLINE void load_scales(const weight_only& w, const std::uint8_t* record, flo
   }
 #endif
 #if defined(__F16C__)
-  if constexpr (std::is_same_v<Arch, avx2>) {
+  if constexpr (std::derived_from<Arch, avx2>) {
     if (w.scales == scale_format::half) {
       for (index_type n = 0; n < weight_only::columns; n += 8) {
         const auto* eight = reinterpret_cast<const __m128i*>(from + 2 * n);
@@ -277,7 +258,7 @@ struct float_unit {
 
   VQ_INLINE static sum start(const std::int32_t*, index_type) { return V(0.f); }
   VQ_INLINE static V load(const std::byte* b) {
-    return held<Arch>(V::load_unaligned(reinterpret_cast<const float*>(b)));
+    return held(V::load_unaligned(reinterpret_cast<const float*>(b)));
   }
   VQ_INLINE static V spread(const std::byte* x) {
     float value;

@@ -1,0 +1,152 @@
+// The units of depthwise convolutions: what an instruction set does for four rows of taps.
+//
+//   with a dot_product       [row 0, row 1, row 2, row 3] of a channel in 32 bits
+//   avx512, avx2 without     rows in pairs of 16 bits, vpmaddwd
+#ifndef VQ_SIMD_TAP_BLOCK_HPP
+#define VQ_SIMD_TAP_BLOCK_HPP
+
+#include <concepts>
+#include <cstdint>
+#include <type_traits>
+
+#if defined(__x86_64__)
+#include <immintrin.h>
+#endif
+
+#include <vq/nn/gemm.hpp>
+#include <vq/simd/byte_lanes.hpp>
+#include <vq/simd/codes.hpp>
+#include <vq/simd/dot_product.hpp>
+#include <vq/simd/execution.hpp>
+#include <vq/simd/held.hpp>
+
+namespace vq::inline v1::simd {
+
+// For one instruction set and `Lanes` lanes of 16 channels, of which a register `quarter` takes 4:
+//   most_lanes, positions    the most lanes that there is a unit for; positions at once
+//   interleave<Count>(rows, step, quarters)   Count <= 4 rows of codes
+//   begin(start), load(b)    sums; weights
+//   add(sums, codes, weights)
+//   store(sums, c)           4 sums of each lane, lanes 16 apart
+template <class A, class Arch, int Lanes>
+struct tap_block;
+
+template <class A, class Arch, int Lanes>
+  requires has_dot_product<A, Arch>
+struct tap_block<A, Arch, Lanes> {
+  using wide = byte_lanes<Lanes>;
+  using sums = typename wide::sums;
+  using codes = typename wide::codes;
+  static constexpr int most_lanes = lanes_of<Arch> / 4;
+  static constexpr int positions = most_lanes == 2 ? 2 : 4;  // 16 registers, or 32
+
+  template <int Count>
+  VQ_INLINE static void interleave(const A* a, index_type step, codes* to) {
+    const auto row = [&](int r) { return Count > r ? wide::load(a + r * step) : wide::none(); };
+    const codes r0 = row(0), r1 = row(1), r2 = row(2), r3 = row(3);
+    const codes low01 = wide::low_bytes(r0, r1), high01 = wide::high_bytes(r0, r1);
+    const codes low23 = wide::low_bytes(r2, r3), high23 = wide::high_bytes(r2, r3);
+    to[0] = wide::low_pairs(low01, low23);
+    to[1] = wide::high_pairs(low01, low23);
+    to[2] = wide::low_pairs(high01, high23);
+    to[3] = wide::high_pairs(high01, high23);
+  }
+  VQ_INLINE static sums begin(const std::int32_t* start) { return wide::load_sums(start); }
+  VQ_INLINE static codes load(const std::int8_t* b) { return held(wide::load(b)); }
+  VQ_INLINE static void add(sums& s, codes a, codes b) { dot_product<A, Arch>::add(s, a, b); }
+  VQ_INLINE static void store(const sums& s, std::int32_t* c) { wide::scatter(c, 16, s); }
+#if defined(__AVX512F__)
+  VQ_INLINE static __m512i widest(const sums& s)
+    requires std::derived_from<Arch, avx512>
+  {
+    if constexpr (Lanes == 1) return _mm512_zextsi128_si512(s);
+    if constexpr (Lanes == 2) return _mm512_zextsi256_si512(s);
+    if constexpr (Lanes == 4) return s;
+  }
+#endif
+};
+
+#if defined(__AVX2__)
+
+// Pairs of 16-bit numbers: byte_lanes, and what they lack.
+template <int Lanes>
+struct pair_lanes;
+
+template <>
+struct pair_lanes<1> : byte_lanes<1> {
+  VQ_INLINE static __m128i add_products(__m128i s, __m128i a, __m128i b) {
+    return _mm_add_epi32(s, _mm_madd_epi16(a, b));
+  }
+  // The upper byte of each 16 bits as a number.
+  template <class A>
+  VQ_INLINE static __m128i upper(__m128i x) {
+    return std::is_signed_v<A> ? _mm_srai_epi16(x, 8) : _mm_srli_epi16(x, 8);
+  }
+  // The bytes 0 and 1 (2 and 3) of each 32 bits as numbers of 16 bits.
+  VQ_INLINE static __m128i first_pair(__m128i x) { return last_pair(_mm_slli_epi32(x, 16)); }
+  VQ_INLINE static __m128i last_pair(__m128i x) {
+    const __m128i low = _mm_srai_epi32(_mm_slli_epi32(x, 8), 24);
+    return _mm_blend_epi16(low, _mm_srai_epi16(x, 8), 0xaa);
+  }
+};
+template <>
+struct pair_lanes<2> : byte_lanes<2> {
+  VQ_INLINE static __m256i add_products(__m256i s, __m256i a, __m256i b) {
+    return _mm256_add_epi32(s, _mm256_madd_epi16(a, b));
+  }
+  template <class A>
+  VQ_INLINE static __m256i upper(__m256i x) {
+    return std::is_signed_v<A> ? _mm256_srai_epi16(x, 8) : _mm256_srli_epi16(x, 8);
+  }
+  VQ_INLINE static __m256i first_pair(__m256i x) { return last_pair(_mm256_slli_epi32(x, 16)); }
+  VQ_INLINE static __m256i last_pair(__m256i x) {
+    const __m256i low = _mm256_srai_epi32(_mm256_slli_epi32(x, 8), 24);
+    return _mm256_blend_epi16(low, _mm256_srai_epi16(x, 8), 0xaa);
+  }
+};
+
+template <class A, class Arch, int Lanes>
+  requires(!has_dot_product<std::uint8_t, Arch> &&
+           (std::derived_from<Arch, avx2> || std::derived_from<Arch, avx512>))
+struct tap_block<A, Arch, Lanes> {
+  using wide = pair_lanes<Lanes>;
+  using sums = typename wide::sums;
+  struct codes {  // rows 0 and 1, rows 2 and 3, as 16-bit pairs
+    sums v[2];
+  };
+  static constexpr int most_lanes = 2, positions = 2;
+
+  template <int Count>
+  VQ_INLINE static void interleave(const A* a, index_type step, codes* to) {
+    const auto row = [&](int r) { return Count > r ? wide::load(a + r * step) : wide::none(); };
+#pragma GCC unroll 2
+    for (int p = 0; p < 2; ++p) {
+      const sums even = row(2 * p), odd = row(2 * p + 1);
+      // A byte doubled, shifted down by 8: widened with its sign.
+      const sums low = wide::low_bytes(even, odd), high = wide::high_bytes(even, odd);
+      to[0].v[p] = wide::template upper<A>(wide::low_bytes(low, low));
+      to[1].v[p] = wide::template upper<A>(wide::high_bytes(low, low));
+      to[2].v[p] = wide::template upper<A>(wide::low_bytes(high, high));
+      to[3].v[p] = wide::template upper<A>(wide::high_bytes(high, high));
+    }
+  }
+  VQ_INLINE static sums begin(const std::int32_t* start) { return wide::load_sums(start); }
+  VQ_INLINE static codes load(const std::int8_t* b) {
+    const sums w = wide::load(b);
+    return {{wide::first_pair(w), wide::last_pair(w)}};
+  }
+  VQ_INLINE static void add(sums& s, const codes& a, const codes& b) {
+    s = wide::add_products(s, a.v[0], b.v[0]);
+    s = wide::add_products(s, a.v[1], b.v[1]);
+  }
+  VQ_INLINE static void store(const sums& s, std::int32_t* c) { wide::scatter(c, 16, s); }
+};
+
+#endif
+
+template <class A, class Arch>
+concept has_tap_block = requires { tap_block<A, Arch, 1>::most_lanes; };
+
+}  // namespace vq::inline v1::simd
+
+#endif
