@@ -6,6 +6,7 @@
 #include <vq/optimize/bias_correction.hpp>
 #include <vq/optimize/error_feedback.hpp>
 #include <vq/optimize/migrate.hpp>
+#include <vq/optimize/product_search.hpp>
 #include <vq/optimize/reparameterize.hpp>
 #include <vq/optimize/ridge.hpp>
 
