@@ -10,7 +10,7 @@
 #include <vq/tensor.hpp>
 
 #include "catch.hpp"
-#include "dispatch/format.hpp"
+#include "power_of_two.hpp"
 
 namespace {
 

@@ -9,33 +9,11 @@
 #include <vq/simd.hpp>
 
 #include "catch.hpp"
+#include "power_of_two.hpp"
 
 namespace {
 
 using vq::index_type;
-
-// A format of a user: the text runs on registers although the library does not know it.
-struct power_of_two {
-  static constexpr int bits = 8;
-  using code_type = std::int8_t;
-  struct param_type {
-    int exponent = 0;
-  };
-  constexpr param_type fit(vq::range r) const noexcept {
-    int e = -20;
-    while (e < 20 && 127 * vq::op::exp2i(static_cast<float>(e)) < r.absmax()) ++e;
-    return {e};
-  }
-  template <class V>
-  constexpr V encode(V x, param_type p) const noexcept {
-    const V steps = x * V(vq::op::exp2i(static_cast<float>(-p.exponent)));
-    return vq::op::round_even(vq::op::clamp(steps, V(-127.f), V(127.f)));
-  }
-  template <class V>
-  constexpr V decode(V code, param_type p) const noexcept {
-    return code * V(vq::op::exp2i(static_cast<float>(p.exponent)));
-  }
-};
 
 // Rounds towards zero with the C library: cannot take registers, so it keeps the reference.
 struct scalar_only {
@@ -181,9 +159,9 @@ TEST_CASE("simd: packed codes are those of the reference", "[simd]") {
 }
 
 TEST_CASE("simd: a user's policy runs wide, and one that cannot keeps the reference", "[simd]") {
-  STATIC_REQUIRE(wide<vq::encode_strip<power_of_two, vq::bytes>>);
+  STATIC_REQUIRE(wide<vq::encode_strip<mine::power_of_two, vq::bytes>>);
   STATIC_REQUIRE(wide<vq::encode_strip<vq::uniform<8>, vq::bytes>>);
   STATIC_REQUIRE_FALSE(wide<vq::encode_strip<scalar_only, vq::bytes>>);
-  all_tails<power_of_two>();
+  all_tails<mine::power_of_two>();
   all_tails<scalar_only>();
 }

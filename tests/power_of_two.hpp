@@ -1,6 +1,7 @@
-// A format that vq::dispatch does not hold: CMakeLists.txt compiles it with vq_add_dispatch.
-#ifndef TESTS_DISPATCH_FORMAT_HPP
-#define TESTS_DISPATCH_FORMAT_HPP
+// A format of a user, which the library does not know: its text runs on registers (tests/simd), and
+// vq_add_dispatch compiles it for every instruction set (tests/dispatch).
+#ifndef VQ_TESTS_POWER_OF_TWO_HPP
+#define VQ_TESTS_POWER_OF_TWO_HPP
 
 #include <cstdint>
 
