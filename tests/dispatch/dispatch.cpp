@@ -10,6 +10,7 @@
 #include <vq/tensor.hpp>
 
 #include "catch.hpp"
+#include "nn/dynamic_linear.hpp"
 #include "power_of_two.hpp"
 
 namespace {
@@ -100,6 +101,12 @@ TEST_CASE("dispatch: codes and values are those of the reference", "[dispatch]")
 TEST_CASE("dispatch: layers give the codes of the reference", "[dispatch]") {
   linear_same_as_reference<std::int8_t>();
   linear_same_as_reference<std::uint8_t>();
+}
+
+TEST_CASE("dispatch: rows are quantized in the call", "[dispatch]") {
+  direct::random r(61);
+  const dynamic::problem<std::int8_t> p(r, 40, 200);
+  CHECK(dynamic::outputs(vq::dispatch, p) == dynamic::definition(p));
 }
 
 TEST_CASE("dispatch: a format of one's own takes part", "[dispatch]") {

@@ -155,9 +155,15 @@ TEMPLATE_TEST_CASE("conv2d: codes leave the registers as the reference makes the
 
 TEST_CASE("conv2d: floats leave the registers as the reference makes them", "[simd]") {
   direct::random r(29);
-  const std::vector<float> scales{0.37f}, bias{-1.25f};
-  for (int i = 0; i < 60; ++i) {
-    same_outputs<std::int8_t>(r, vq::to_float{.scales = scales, .bias = bias}, r.convolution());
+  for (int i = 0; i < 100; ++i) {
+    const direct::problem p = r.convolution();
+    const auto channels = static_cast<std::size_t>(p.outputs);
+    std::vector<float> scales(r.between(0, 1) == 0 ? 1 : channels), bias;
+    if (r.between(0, 2) > 0) bias.resize(r.between(0, 1) == 0 ? 1 : channels);
+    for (float& s : scales) s = 0.01f * static_cast<float>(r.between(-40, 90));
+    for (float& b : bias) b = 0.1f * static_cast<float>(r.between(-900, 900));
+    CAPTURE(i);
+    same_outputs<std::int8_t>(r, vq::to_float{.scales = scales, .bias = bias}, p);
   }
 }
 

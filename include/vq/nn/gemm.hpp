@@ -152,7 +152,8 @@ struct multiply_panel {
         multiply(a, from.next(), block, width * panel::group, sum);
         output_type* y = out.next() + n * to.channel_step;
         for (index_type c = 0; c < panel::columns && n + c < to.channels; ++c) {
-          y[c * to.channel_step] = stage(sum[c], to.first_channel + n + c);
+          output_type* const place = y + c * to.channel_step;
+          *place = finished(stage, sum[c], to.first_channel + n + c, place);
         }
       }
     }
@@ -221,7 +222,8 @@ struct multiply_taps {
                 sum, code * weights[k / panel::group * width * panel::group + k % panel::group]);
           }
         }
-        y[n * to.channel_step] = stage(sum, to.first_channel + n);
+        output_type* const out_place = y + n * to.channel_step;
+        *out_place = finished(stage, sum, to.first_channel + n, out_place);
       }
     }
   }

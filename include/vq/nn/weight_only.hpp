@@ -35,16 +35,13 @@
 #include <vq/core/execution.hpp>
 #include <vq/core/parallel.hpp>
 #include <vq/core/tensor_view.hpp>
+#include <vq/nn/dynamic_int8.hpp>
 #include <vq/nn/weight_only_pack.hpp>
 #include <vq/nn/weight_only_panels.hpp>
 #include <vq/policy/uniform.hpp>
 #include <vq/quantizer/fit.hpp>
 
 namespace vq::inline v1 {
-
-// Activations are rounded to 8 bits, row by row.
-struct dynamic_int8_t {};
-inline constexpr dynamic_int8_t dynamic_int8{};
 
 template <class T>
 concept float_element =

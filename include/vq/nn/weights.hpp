@@ -163,14 +163,18 @@ constexpr result<packed_weights> pack_weights(
       codes, sums, zero_points);
 }
 
+// The sum of (w - Zw) of output n.
+constexpr std::int32_t sum_of_weights(const packed_weights& w, index_type n) noexcept {
+  const std::int32_t depth = static_cast<std::int32_t>(w.depth());
+  return w.sums[n] - wrapping_mul(depth, w.zero_point(n));
+}
+
 // What the accumulators of output n start from:
 //
 //   bias + sum over k of (x - Zx)(w - Zw) = start + sum of x w - Zw * sum of x
 constexpr std::int32_t start_of(const packed_weights& w, index_type n, std::int32_t bias,
                                 std::int32_t x_zero_point) noexcept {
-  const std::int32_t depth = static_cast<std::int32_t>(w.depth());
-  const std::int32_t centred = w.sums[n] - wrapping_mul(depth, w.zero_point(n));
-  return wrapping_add(bias, wrapping_mul(-x_zero_point, centred));
+  return wrapping_add(bias, wrapping_mul(-x_zero_point, sum_of_weights(w, n)));
 }
 
 }  // namespace vq::inline v1

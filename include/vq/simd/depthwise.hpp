@@ -15,7 +15,7 @@
 
 #include <vq/nn/gemm.hpp>
 #include <vq/simd/execution.hpp>
-#include <vq/simd/finish.hpp>
+#include <vq/simd/finish_avx512.hpp>
 #include <vq/simd/tap_block.hpp>
 
 namespace vq::inline v1 {

@@ -13,7 +13,7 @@
 
 #include <vq/nn/gemm.hpp>
 #include <vq/simd/execution.hpp>
-#include <vq/simd/finish.hpp>
+#include <vq/simd/finish_avx512.hpp>
 #include <vq/simd/panel_block.hpp>
 #include <vq/simd/panel_block_neon.hpp>
 #include <vq/simd/panel_block_x86.hpp>

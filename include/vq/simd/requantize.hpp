@@ -5,6 +5,7 @@
 #ifndef VQ_SIMD_REQUANTIZE_HPP
 #define VQ_SIMD_REQUANTIZE_HPP
 
+#include <concepts>
 #include <cstdint>
 
 #include <vq/quantizer/requantize.hpp>
@@ -85,25 +86,49 @@ struct kernel<requantize_tile<to_codes<Code, float_multiplier>>, simd::on<Arch>>
   }
 };
 
-template <class Arch>
-struct kernel<requantize_tile<to_float>, simd::on<Arch>> {
-  using V = simd::floats<Arch>;
+namespace simd {
 
-  [[gnu::flatten]] void operator()(const to_float& stage,
-                                   const stage_tile<float>& t) const noexcept {
+// A value of each channel in a register; `none` where there are none.
+template <class Arch, class T, class V>
+VQ_INLINE V of_channels(const channel_values<T>& from, index_type channel, index_type count,
+                        V none) noexcept {
+  if (from.size == 0) return none;
+  if (from.size == 1) return V(from.data[0]);
+  if (count == index_type{lanes_of<Arch>}) return V::load_unaligned(from.data + channel);
+  T some[lanes_of<Arch>] = {};
+  for (index_type i = 0; i < count; ++i) some[i] = from.data[channel + i];
+  return V::load_unaligned(some);
+}
+
+}  // namespace simd
+
+template <class Stage, class Arch>
+  requires(std::same_as<Stage, to_float> || std::same_as<Stage, to_float_by_row>)
+struct kernel<requantize_tile<Stage>, simd::on<Arch>> {
+  using V = simd::floats<Arch>;
+  using I = simd::ints<Arch>;
+
+  [[gnu::flatten]] void operator()(const Stage& stage, const stage_tile<float>& t) const noexcept {
     simd::for_each_register<Arch>(t.channels, [&](index_type c, index_type count) {
       const index_type channel = t.first_channel + c;
-      const V scale = stage.scales.size == 1
-                          ? V(stage.scales.data[0])
-                          : simd::load_some<Arch>(stage.scales.data + channel, count);
-      V bias(0.f);
-      if (stage.bias.size == 1) bias = V(stage.bias.data[0]);
-      if (stage.bias.size > 1) bias = simd::load_some<Arch>(stage.bias.data + channel, count);
+      const V scale = simd::of_channels<Arch>(stage.scales, channel, count, V(1.f));
+      const V bias = simd::of_channels<Arch>(stage.bias, channel, count, V(-0.f));  // of no effect
+      [[maybe_unused]] I sum;
+      if constexpr (a_placed_stage<Stage>) {
+        sum = simd::of_channels<Arch>(stage.sums, channel, count, I(0));
+      }
       for (index_type row = 0; row < t.rows; ++row) {
-        const std::int32_t* acc = t.acc + row * t.acc_step + c;
-        V x = xsimd::to_float(simd::ints<Arch>::load_unaligned(acc)) * scale;
-        if (stage.bias.size > 0) x = x + bias;
+        I acc = I::load_unaligned(t.acc + row * t.acc_step + c);
         float* out = t.out + row * t.out_step + c * t.out_channel_step;
+        V x;
+        if constexpr (a_placed_stage<Stage>) {
+          const affine_param p = stage.rows[stage.row_of(out, channel)];
+          acc = acc - I(p.zero_point) * sum;
+          x = xsimd::to_float(acc) * scale * V(p.scale);
+        } else {
+          x = xsimd::to_float(acc) * scale;
+        }
+        x = x + bias;
         if (t.out_channel_step == 1) {
           simd::store_some<Arch>(x, out, count);
         } else {
