@@ -65,6 +65,12 @@ class gradient_executor {
             std::vector<float>(at(scratch_))};
   }
 
+  // What a node made in the last run: for hooks that ask for a node's inputs.
+  std::span<const float> output(index_type node, const workspace_type& memory) const {
+    const step& s = steps_[at(node)];
+    return std::span(memory.values).subspan(at(s.offset), at(s.size));
+  }
+
   // loss(output of the last node, gradient to fill). The output is valid until the workspace is used
   // again.
   template <class Loss, class Hook>
