@@ -50,6 +50,40 @@ void compare(const golden::test_case& c) {
   golden::check(c, "low_code", low);
 }
 
+// The released grids have free steps: 2^(bits - 1) of them below zero, one less above, with a step per
+// group of inputs there. They are checked as two uniform grids. The paper asks for steps that differ
+// by a power of two, which is twin_uniform: within half a step of either grid on the same values.
+template <int Bits>
+void compare_gelu(const golden::test_case& c) {
+  constexpr int half = 1 << (Bits - 1);
+  constexpr vq::uniform<Bits, vq::symmetric, vq::codes_between<-half, 0>, vq::signed_codes,
+                        vq::exact_division>
+      below;
+  constexpr vq::uniform<Bits, vq::symmetric, vq::codes_between<0, half - 1>, vq::signed_codes,
+                        vq::exact_division>
+      above;
+  constexpr vq::twin_uniform<Bits, vq::two_sided> twin;
+  const auto x = c.input<float>("x");
+  const auto steps = c.input<float>("a_interval").data;
+  const std::size_t columns = static_cast<std::size_t>(x.shape.back());
+  const vq::affine_param negative{c.params().at("a_neg_interval").get<float>(), 0};
+  std::vector<float> y;
+  for (std::size_t i = 0; i < x.data.size(); ++i) {
+    const vq::affine_param positive{steps[i % columns * steps.size() / columns], 0};
+    const float v = x.data[i];
+    y.push_back(above.decode(above.encode(v, positive), positive) +
+                below.decode(below.encode(v, negative), negative));
+    const vq::twin_param p = twin.fit({-0.1699712f, positive.scale * (half - 1)});
+    const float value = twin.decode(twin.encode(v, p), p);
+    CAPTURE(c.name(), v, value, p.coarse, p.shift);
+    if (v >= 0) CHECK(std::fabs(value - y.back()) <= 1.001f * p.coarse / 2 + 1e-6f);
+    CHECK((p.fine() * twin.largest_magnitude >= 0.1699712f));
+    CHECK(std::fabs(value - v) <= (v >= 0 ? p.coarse : p.fine()) * 0.5001f +
+                                      std::fmax(v - positive.scale * (half - 1), 0.f));
+  }
+  golden::check(c, "y", y);
+}
+
 }  // namespace
 
 TEST_CASE("twin_uniform: the codes of the paper's selection", "[policy]") {
@@ -119,5 +153,15 @@ TEST_CASE("twin_uniform: the halves of PTQ4ViT, selected as the paper says", "[p
     if (bits == 4) compare<4>(c);
     if (bits == 6) compare<6>(c);
     if (bits == 8) compare<8>(c);
+  }
+}
+
+TEST_CASE("twin_uniform: the two grids of PTQ4ViT's GELU, and the published pair of grids",
+          "[policy][golden]") {
+  for (const golden::test_case& c : golden::cases("ptq4vit", "ptq4vit_gelu_twin")) {
+    const int bits = c.params().at("bit").get<int>();
+    if (bits == 4) compare_gelu<4>(c);
+    if (bits == 6) compare_gelu<6>(c);
+    if (bits == 8) compare_gelu<8>(c);
   }
 }
