@@ -2,8 +2,11 @@
 #ifndef VQ_OPTIMIZE_OUTPUT_ERROR_HPP
 #define VQ_OPTIMIZE_OUTPUT_ERROR_HPP
 
+#include <algorithm>
 #include <cmath>
+#include <cstddef>
 #include <cstdint>
+#include <vector>
 
 #include <Eigen/Core>
 
@@ -34,22 +37,14 @@ struct output_error {
   double gradients = 0;  // sum g^2
   index_type samples = 0;
 
-  // Without gradients `gradient` is empty. Computes what `metric` needs, and the squared error.
+  // 0 where both are zeros, 1 where one of them is. For a single output the cosine over the rows.
   template <class Exact, class Got>
-  void add(output_metric metric, const Exact& exact, const Got& got, const matrix& gradient) {
-    ++samples;
-    squared += (got - exact).template cast<double>().squaredNorm();
-    if (metric == output_metric::hessian && gradient.size() > 0) {
-      weighted += (got - exact).cwiseProduct(gradient).template cast<double>().squaredNorm();
-      gradients += gradient.template cast<double>().squaredNorm();
-    }
-    if (metric == output_metric::cosine) {
-      if (exact.cols() == 1) {
-        angle += one_minus_cosine(exact.col(0), got.col(0));
-      } else {
-        for (index_type r = 0; r < exact.rows(); ++r) {
-          angle += one_minus_cosine(exact.row(r), got.row(r));
-        }
+  void add_angles(const Exact& exact, const Got& got) {
+    if (exact.cols() == 1) {
+      angle += one_minus_cosine(exact.col(0), got.col(0));
+    } else {
+      for (index_type r = 0; r < exact.rows(); ++r) {
+        angle += one_minus_cosine(exact.row(r), got.row(r));
       }
     }
   }
@@ -67,7 +62,6 @@ struct output_error {
   }
 
  private:
-  // 0 where both are zeros, 1 where one of them is.
   template <class A, class B>
   static double one_minus_cosine(const A& a, const B& b) {
     const double aa = a.template cast<double>().squaredNorm();
@@ -76,6 +70,42 @@ struct output_error {
     return 1 - a.template cast<double>().dot(b.template cast<double>()) / std::sqrt(aa * bb);
   }
 };
+
+// Squared errors of each column, as they are and times the gradient. Sums of one sample, in float.
+struct column_errors {
+  std::vector<float> squared, weighted;
+
+  explicit column_errors(index_type columns)
+      : squared(static_cast<std::size_t>(columns)), weighted(squared) {}
+  using matrix = output_error::matrix;
+  void set(const matrix& exact, const matrix& y, const matrix& gradient) {
+    const index_type columns = exact.cols();
+    std::fill(squared.begin(), squared.end(), 0.f);
+    std::fill(weighted.begin(), weighted.end(), 0.f);
+    float *const plain = squared.data(), *const guided = weighted.data();
+    for (index_type r = 0; r < exact.rows(); ++r) {
+      const float *const a = &exact(r, 0), *const b = &y(r, 0);
+      const float* const g = gradient.size() > 0 ? &gradient(r, 0) : nullptr;
+      for (index_type c = 0; c < columns; ++c) plain[c] += (b[c] - a[c]) * (b[c] - a[c]);
+      for (index_type c = 0; g != nullptr && c < columns; ++c) {
+        const float e = (b[c] - a[c]) * g[c];
+        guided[c] += e * e;
+      }
+    }
+  }
+};
+
+// Of each column; none of an empty matrix.
+inline std::vector<double> squares_of_columns(const output_error::matrix& gradient) {
+  std::vector<double> sums(static_cast<std::size_t>(gradient.cols()));
+  for (index_type r = 0; r < gradient.rows(); ++r) {
+    for (std::size_t c = 0; c < sums.size(); ++c) {
+      const double g = gradient(r, static_cast<index_type>(c));
+      sums[c] += g * g;
+    }
+  }
+  return sums;
+}
 
 }  // namespace vq::inline v1
 

@@ -31,7 +31,6 @@
 #ifndef VQ_OPTIMIZE_PRODUCT_SEARCH_HPP
 #define VQ_OPTIMIZE_PRODUCT_SEARCH_HPP
 
-#include <cmath>
 #include <cstdint>
 #include <span>
 #include <utility>
@@ -39,59 +38,13 @@
 
 #include <Eigen/Core>
 
-#include <vq/calibrate/mse.hpp>
-#include <vq/core/result.hpp>
+#include <vq/core/status.hpp>
 #include <vq/core/tensor_view.hpp>
 #include <vq/optimize/output_error.hpp>
+#include <vq/optimize/searched_operand.hpp>
 #include <vq/quantizer/fake_quantize.hpp>
 
 namespace vq::inline v1 {
-
-// The factors lowest + i (highest - lowest) / steps, i = 0..steps, on a range. The paper writes
-// lowest = 0, which is no range, and the released code leaves out i = steps.
-struct search_space {
-  double lowest = 0.01;
-  double highest = 1.2;
-  int steps = 100;
-};
-
-// One operand: its policy, and for each group the parameters and what may take their place.
-template <quantizer_policy Policy>
-struct searched_operand {
-  using param_type = typename Policy::param_type;
-  Policy policy;
-  std::vector<param_type> params;
-  std::vector<std::vector<param_type>> candidates;  // of each group; equally many
-};
-
-// Starts at the parameters that fit() gives. no_data (no group, or one without values), bad_argument
-// (the space), not_finite (a range).
-template <quantizer_policy Policy, class... Convention>
-result<searched_operand<Policy>> searched(const Policy& policy, std::span<const range> groups,
-                                          const search_space& space, const Convention&... c) {
-  if (!(space.lowest > 0 && space.highest > space.lowest && std::isfinite(space.highest)) ||
-      space.steps < 1) {
-    return status::bad_argument;
-  }
-  if (groups.empty()) return status::no_data;
-  searched_operand<Policy> found{policy, {}, {}};
-  for (const range& r : groups) {
-    if (r.empty()) return status::no_data;
-    if (!std::isfinite(r.lowest) || !std::isfinite(r.highest)) return status::not_finite;
-    found.params.push_back(policy.fit(r, c...));
-    auto& all = found.candidates.emplace_back();
-    if constexpr (offers_candidates<Policy>) {
-      for (const auto& candidate : policy.candidates(r)) all.push_back(candidate);
-    } else {
-      for (int i = 0; i <= space.steps; ++i) {
-        const double f = space.lowest + i * (space.highest - space.lowest) / space.steps;
-        all.push_back(policy.fit(
-            {static_cast<float>(f * r.lowest), static_cast<float>(f * r.highest)}, c...));
-      }
-    }
-  }
-  return found;
-}
 
 enum class operand : std::uint8_t { left, right };
 
@@ -139,22 +92,25 @@ class product_search {
       gradient = Eigen::Map<const matrix>(s.gradient.data(), rows, columns);
       if (!gradient.allFinite()) return status::not_finite;
     }
-    const auto product = [&](const matrix& l, const matrix& r) {
-      matrix y = l * r.transpose();
+    const auto product = [&](const matrix& l, const matrix& r, matrix& y) {
+      y.noalias() = l * r.transpose();
       if (!s.bias.empty()) y.rowwise() += Eigen::Map<const row>(s.bias.data(), columns);
-      return y;
     };
-    const matrix exact = product(left, right);
+    matrix exact(rows, columns), y(rows, columns);
+    product(left, right, exact);
+    column_errors sums(columns);
+    const std::vector<double> squared_gradients = squares_of_columns(gradient);
     const auto left_group = static_cast<std::size_t>(s.left_group);
     if (moving_ == operand::left) {
-      matrix quantized = right, tried(left.rows(), left.cols());
+      matrix quantized = right, tried;
       quantize(right_, right_.params, s.right_group, block, quantized);
       const auto& candidates = left_.candidates[left_group];
       for (std::size_t i = 0; i < candidates.size(); ++i) {
         tried = left;
-        const std::span one(&candidates[i], 1);
-        quantize(left_, one, 0, rows, tried);
-        errors_[left_group][i].add(metric_, exact, product(tried, quantized), gradient);
+        quantize(left_, std::span(&candidates[i], 1), 0, rows, tried);
+        product(tried, quantized, y);
+        sums.set(exact, y, gradient);
+        add_columns(errors_[left_group][i], sums, squared_gradients, exact, y, 0, columns);
       }
     } else {
       matrix quantized = left, tried;
@@ -167,12 +123,11 @@ class product_search {
         }
         tried = right;
         quantize(right_, params, s.right_group, block, tried);
-        const matrix y = product(quantized, tried);
+        product(quantized, tried, y);
+        sums.set(exact, y, gradient);
         for (index_type g = s.right_group, c = 0; g <= last; ++g, c += block) {
-          const index_type n = columns - c < block ? columns - c : block;
-          errors_[static_cast<std::size_t>(g)][i].add(
-              metric_, exact.middleCols(c, n), y.middleCols(c, n),
-              gradient.size() > 0 ? matrix(gradient.middleCols(c, n)) : matrix());
+          add_columns(errors_[static_cast<std::size_t>(g)][i], sums, squared_gradients, exact, y, c,
+                      columns - c < block ? columns - c : block);
         }
       }
     }
@@ -195,16 +150,17 @@ class product_search {
   // where none has.
   status choose() {
     bool seen = false;
+    used_ = metric_;
     for (std::size_t g = 0; g < errors_.size(); ++g) {
       if (errors_[g].empty() || errors_[g][0].samples == 0) continue;
       seen = true;
-      used_ = metric_;
-      if (metric_ == output_metric::hessian && !errors_[g][0].has_gradients()) {
-        used_ = output_metric::squared_error;
+      output_metric by = metric_;
+      if (by == output_metric::hessian && !errors_[g][0].has_gradients()) {
+        used_ = by = output_metric::squared_error;
       }
       std::size_t best = 0;
       for (std::size_t i = 1; i < errors_[g].size(); ++i) {
-        if (errors_[g][i].of(used_) < errors_[g][best].of(used_)) best = i;
+        if (errors_[g][i].of(by) < errors_[g][best].of(by)) best = i;
       }
       if (moving_ == operand::left) {
         left_.params[g] = left_.candidates[g][best];
@@ -221,7 +177,8 @@ class product_search {
         metric_);
   }
 
-  // What the last choice was made by, and a sentence where that is not what was asked for.
+  // What the last choice was made by (squared_error where a group had no gradients), and a sentence
+  // where that is not what was asked for.
   output_metric metric_used() const { return used_; }
   const char* note() const {
     return used_ == metric_ ? ""
@@ -232,6 +189,22 @@ class product_search {
  private:
   using matrix = output_error::matrix;
   using row = Eigen::Matrix<float, 1, Eigen::Dynamic>;
+
+  void add_columns(output_error& to, const column_errors& sums,
+                   const std::vector<double>& squared_gradients, const matrix& exact,
+                   const matrix& y, index_type first, index_type count) const {
+    ++to.samples;
+    for (auto c = static_cast<std::size_t>(first); c < static_cast<std::size_t>(first + count);
+         ++c) {
+      to.squared += static_cast<double>(sums.squared[c]);
+      if (squared_gradients.empty()) continue;
+      to.weighted += static_cast<double>(sums.weighted[c]);
+      to.gradients += squared_gradients[c];
+    }
+    if (metric_ == output_metric::cosine) {
+      to.add_angles(exact.middleCols(first, count), y.middleCols(first, count));
+    }
+  }
 
   template <class Policy>
   static std::size_t count_of(const searched_operand<Policy>& o) {
