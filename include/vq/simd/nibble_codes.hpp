@@ -62,17 +62,14 @@ VQ_INLINE void encode_nibbles(const Policy& policy, bool short_run,
     packer::store({group(0), group(1), group(2), group(3)}, to);
   }
   if (i < length) {
-    std::int32_t positions[lanes_of<Arch>];
-    for (index_type k = 0; k < width; ++k) positions[k] = static_cast<std::int32_t>(k);
-    const ints<Arch> position = ints<Arch>::load_unaligned(positions);
+    std::int32_t kept[2 * lanes_of<Arch>] = {};  // all bits, `width` times, and then none
+    for (index_type k = 0; k < width; ++k) kept[k] = -1;
     const auto group = [&](index_type k) {
       const index_type left = length - i - k * width;
       if (left <= 0) return ints<Arch>(0);
       const index_type count = left < width ? left : width;
       const ints<Arch> all = code(load_some<Arch>(in + i + k * width, count));
-      if (count == width) return all;
-      return xsimd::select(position < ints<Arch>(static_cast<std::int32_t>(count)), all,
-                           ints<Arch>(0));
+      return all & ints<Arch>::load_unaligned(kept + width - count);
     };
     packer::store({group(0), group(1), group(2), group(3)}, to, length - i);
   }
