@@ -1,5 +1,6 @@
 // The integer kernels: every instruction set gives the integers of the reference.
 #include <algorithm>
+#include <array>
 #include <limits>
 #include <vector>
 
@@ -83,6 +84,21 @@ TEMPLATE_TEST_CASE("multiply_panel: exact for every number of rows, columns and 
       CAPTURE(depth, rows, columns, outer, inner, run);
       REQUIRE(got == want);
     }
+  }
+}
+
+TEMPLATE_TEST_CASE("multiply_panel: many rows and steps", "[simd]", std::int8_t, std::uint8_t) {
+  using code = product_type<TestType>;
+  direct::random r(17);
+  for (const auto [rows, depth, columns] :
+       {std::array<index_type, 3>{53, 301, 70}, {97, 128, 16}, {48, 132, 100}, {7, 1030, 33}}) {
+    const auto x = random_codes<code>(r, rows * depth);
+    const auto w = random_codes<std::int8_t>(r, columns * depth);
+    const vq::tensor_view<const code, 2> a{x.data(), {rows, depth}};
+    const vq::tensor_view<const std::int8_t, 2> b{w.data(), {columns, depth}};
+    const auto got = run::linear(a, 0, b, {}, {}, vq::to_accumulators{}, vq::simd::native);
+    CAPTURE(rows, depth, columns);
+    REQUIRE(got == run::linear(a, 0, b, {}, {}, vq::to_accumulators{}));
   }
 }
 

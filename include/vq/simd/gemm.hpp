@@ -17,6 +17,7 @@
 #include <vq/simd/panel_block.hpp>
 #include <vq/simd/panel_block_neon.hpp>
 #include <vq/simd/panel_block_x86.hpp>
+#include <vq/simd/widened_panels.hpp>
 
 namespace vq::inline v1 {
 
@@ -29,6 +30,12 @@ struct kernel<multiply_panel<A, Stage>, simd::on<Arch>> {
 
   [[gnu::flatten]] void operator()(const code_rows<A>& a, const code_panels& b, const Stage& stage,
                                    const output_rows<output_type>& to) const noexcept {
+    if constexpr (simd::widens_panels<Arch>) {
+      using widened = simd::widened_panels<A, Stage, Arch>;
+      if (a.count >= widened::fewest_rows && b.depth > 0) {
+        return widened::multiply(a, b, stage, to);
+      }
+    }
     // Panel after panel for all rows; where all panels together stay in the L1, a few rows after
     // the other for all panels, so that whole rows are written at a time.
     index_type rows = a.count;

@@ -7,7 +7,6 @@
 
 #include <concepts>
 #include <cstdint>
-#include <type_traits>
 
 #if defined(__x86_64__)
 #include <immintrin.h>
@@ -19,6 +18,7 @@
 #include <vq/simd/dot_product.hpp>
 #include <vq/simd/execution.hpp>
 #include <vq/simd/held.hpp>
+#include <vq/simd/pair_lanes.hpp>
 
 namespace vq::inline v1::simd {
 
@@ -67,43 +67,6 @@ struct tap_block<A, Arch, Lanes> {
 };
 
 #if defined(__AVX2__)
-
-// Pairs of 16-bit numbers: byte_lanes, and what they lack.
-template <int Lanes>
-struct pair_lanes;
-
-template <>
-struct pair_lanes<1> : byte_lanes<1> {
-  VQ_INLINE static __m128i add_products(__m128i s, __m128i a, __m128i b) {
-    return _mm_add_epi32(s, _mm_madd_epi16(a, b));
-  }
-  // The upper byte of each 16 bits as a number.
-  template <class A>
-  VQ_INLINE static __m128i upper(__m128i x) {
-    return std::is_signed_v<A> ? _mm_srai_epi16(x, 8) : _mm_srli_epi16(x, 8);
-  }
-  // The bytes 0 and 1 (2 and 3) of each 32 bits as numbers of 16 bits.
-  VQ_INLINE static __m128i first_pair(__m128i x) { return last_pair(_mm_slli_epi32(x, 16)); }
-  VQ_INLINE static __m128i last_pair(__m128i x) {
-    const __m128i low = _mm_srai_epi32(_mm_slli_epi32(x, 8), 24);
-    return _mm_blend_epi16(low, _mm_srai_epi16(x, 8), 0xaa);
-  }
-};
-template <>
-struct pair_lanes<2> : byte_lanes<2> {
-  VQ_INLINE static __m256i add_products(__m256i s, __m256i a, __m256i b) {
-    return _mm256_add_epi32(s, _mm256_madd_epi16(a, b));
-  }
-  template <class A>
-  VQ_INLINE static __m256i upper(__m256i x) {
-    return std::is_signed_v<A> ? _mm256_srai_epi16(x, 8) : _mm256_srli_epi16(x, 8);
-  }
-  VQ_INLINE static __m256i first_pair(__m256i x) { return last_pair(_mm256_slli_epi32(x, 16)); }
-  VQ_INLINE static __m256i last_pair(__m256i x) {
-    const __m256i low = _mm256_srai_epi32(_mm256_slli_epi32(x, 8), 24);
-    return _mm256_blend_epi16(low, _mm256_srai_epi16(x, 8), 0xaa);
-  }
-};
 
 template <class A, class Arch, int Lanes>
   requires(!has_dot_product<std::uint8_t, Arch> &&
