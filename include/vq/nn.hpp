@@ -7,6 +7,7 @@
 #include <vq/nn/conv2d.hpp>
 #include <vq/nn/dynamic_linear.hpp>
 #include <vq/nn/fixed_point.hpp>
+#include <vq/nn/integer_softmax.hpp>
 #include <vq/nn/linear.hpp>
 #include <vq/nn/planar_linear.hpp>
 #include <vq/nn/pool.hpp>
