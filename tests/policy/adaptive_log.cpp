@@ -8,6 +8,7 @@
 #include <vq/calibrate/fit.hpp>
 #include <vq/policy/adaptive_log.hpp>
 #include <vq/policy/log_scale.hpp>
+#include <vq/policy/twin_uniform.hpp>
 #include <vq/quant.hpp>
 
 #include "catch.hpp"
@@ -154,4 +155,11 @@ TEST_CASE("adaptive_log: a fitted base beats both fixed ones at 4 bits", "[polic
     CHECK(fitted < fitted_error<vq::log2_scale<4>>(x));
     CHECK(fitted < fitted_error<vq::log_sqrt2_scale<4>>(x));
   }
+}
+
+TEST_CASE("adaptive_log: for diffuse rows at 6 bits too, not for sharp ones", "[policy]") {
+  const auto diffuse = attention(60, 197, 1), sharp = attention(60, 197, 8);
+  CHECK(fitted_error<vq::adaptive_log<6>>(diffuse) <
+        0.6 * fitted_error<vq::twin_uniform<6>>(diffuse));
+  CHECK(fitted_error<vq::adaptive_log<6>>(sharp) > 1.5 * fitted_error<vq::twin_uniform<6>>(sharp));
 }
