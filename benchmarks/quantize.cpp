@@ -126,6 +126,7 @@ const bool registered = [] {
       add_dynamic<s8<vq::per_group<64>>>("quantize_dynamic_group_64", set, who, execution);
       add_range<vq::find_range>("min_max", set, who, execution);
       add_range<vq::find_absmax>("absmax", set, who, execution);
+      add_range<vq::sum_values>("sums", set, who, execution);
       add_histogram(set, who, execution);
     }
   };
@@ -147,6 +148,7 @@ const bool registered = [] {
   }
   vqb::limit_stream("fake_quantize_s8", 4, 4);
   vqb::limit_stream("absmax", 4, 0);
+  vqb::limit_stream("sums", 4, 0);
   return vqb::limit_stream("min_max", 4, 0);
 }();
 

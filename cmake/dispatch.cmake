@@ -62,7 +62,7 @@ endfunction()
 
 if(vq_isas AND NOT TARGET vq::dispatch)
   set(includes
-    "#include <vq/calibrate/count_values.hpp>\n#include <vq/nn.hpp>\n#include <vq/quant.hpp>\n")
+    "#include <vq/calibrate/count_values.hpp>\n#include <vq/core/sums.hpp>\n#include <vq/nn.hpp>\n#include <vq/quant.hpp>\n")
   set(operations "#include \"operations.inc\"\n")
   set(isa_name "const char* vq::dispatched_isa() noexcept {
   return simd::name_of_chosen(simd::dispatched_archs{});

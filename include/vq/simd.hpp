@@ -17,6 +17,7 @@
 #include <vq/simd/range.hpp>
 #include <vq/simd/requantize.hpp>
 #include <vq/simd/stream_values.hpp>
+#include <vq/simd/sums.hpp>
 #include <vq/simd/weight_only.hpp>
 
 #endif

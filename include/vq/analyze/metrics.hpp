@@ -21,38 +21,10 @@
 #include <vq/core/execution.hpp>
 #include <vq/core/result.hpp>
 #include <vq/core/status.hpp>
+#include <vq/core/sums.hpp>
 #include <vq/core/tensor_view.hpp>
 
 namespace vq::inline v1 {
-
-// Sums over some pairs of values, as doubles.
-struct error_sums {
-  double signal = 0;          // sum x^2
-  double other = 0;           // sum y^2
-  double product = 0;         // sum x y
-  double squared_error = 0;   // sum e^2
-  double absolute_error = 0;  // sum |e|
-  double largest_error = 0;   // max |e|
-  double largest_signal = 0;  // max |x|
-};
-
-// The sums over a short run (compare takes 512 at a time), in plain double.
-struct sum_errors {
-  constexpr error_sums operator()(const float* x, const float* y, index_type count) const noexcept {
-    error_sums s;
-    for (index_type i = 0; i < count; ++i) {
-      const double a = x[i], b = y[i], e = b - a;
-      s.signal += a * a;
-      s.other += b * b;
-      s.product += a * b;
-      s.squared_error += e * e;
-      s.absolute_error += math::abs(e);
-      s.largest_error = math::abs(e) > s.largest_error ? math::abs(e) : s.largest_error;
-      s.largest_signal = math::abs(a) > s.largest_signal ? math::abs(a) : s.largest_signal;
-    }
-    return s;
-  }
-};
 
 class error_statistics {
  public:
