@@ -19,8 +19,7 @@ template <class Policy>
 void planes_hold_values(const Policy& policy, typename Policy::param_type param,
                         const vq::code_planes& planes) {
   for (int c = 0; c < (1 << Policy::bits); ++c) {
-    const double value = double{planes.scale[0]} * planes.plane[0][c] +
-                         (planes.count == 2 ? double{planes.scale[1]} * planes.plane[1][c] : 0.);
+    const double value = planes.value(c);
     CAPTURE(c, Policy::name);
     CHECK(value == Approx(policy.decode(static_cast<float>(c), param)).epsilon(1e-6).margin(1e-12));
   }
@@ -45,10 +44,9 @@ struct layer {
   }
 };
 
-// Against the sum of decoded values in double, and the same floats for both executions.
+// Against the sum of the planes' values in double, and the same floats for both executions.
 template <class Policy>
-void matches_decoded_values(const Policy& policy, typename Policy::param_type param,
-                            const vq::code_planes& planes) {
+void matches_values_of_planes(const vq::code_planes& planes) {
   constexpr index_type rows = 5, inputs = 65, outputs = 70;
   const layer l(outputs, inputs);
   std::mt19937 random(10);
@@ -68,9 +66,8 @@ void matches_decoded_values(const Policy& policy, typename Policy::param_type pa
     for (index_type o = 0; o < outputs; ++o) {
       double sum = 0, magnitude = 0;
       for (index_type k = 0; k < inputs; ++k) {
-        const auto code = static_cast<float>(x[static_cast<std::size_t>(m * inputs + k)]);
-        const double product =
-            double{policy.decode(code, param)} * l.weight[static_cast<std::size_t>(o * inputs + k)];
+        const double product = planes.value(x[static_cast<std::size_t>(m * inputs + k)]) *
+                               l.weight[static_cast<std::size_t>(o * inputs + k)];
         sum += product;
         magnitude += std::fabs(product);
       }
@@ -84,7 +81,7 @@ void matches_decoded_values(const Policy& policy, typename Policy::param_type pa
 template <class Policy>
 void check(const Policy& policy, typename Policy::param_type param, const vq::code_planes& planes) {
   planes_hold_values(policy, param, planes);
-  matches_decoded_values(policy, param, planes);
+  matches_values_of_planes<Policy>(planes);
 }
 
 }  // namespace
@@ -102,26 +99,31 @@ TEST_CASE("planar_linear: the product of what the codes stand for", "[nn]") {
   check(gelu_8, {0.04f, 4}, vq::planes_of(gelu_8, {0.04f, 4}));
   check(log2_4, {0.7f}, *vq::planes_of(log2_4, {0.7f}));
   check(log_sqrt2_4, {0.7f}, *vq::planes_of(log_sqrt2_4, {0.7f}));
+  matches_values_of_planes<vq::adaptive_log<4>>(
+      *vq::planes_of(vq::adaptive_log<4>{}, {3.f, 16, 0.17f}));
 }
 
 TEST_CASE("planar_linear: any values as 16-bit fractions, within 2^-17 of the largest", "[nn]") {
-  const auto within = [](const auto& policy, auto param) {
-    const vq::code_planes planes = *vq::fixed_point_planes(policy, param);
+  const auto within = [](const auto& policy, auto param, const vq::code_planes& planes) {
     double largest = 0;
     for (int c = 0; c < (1 << policy.bits); ++c) {
       largest = std::max(largest, double{policy.decode(static_cast<float>(c), param)});
     }
     for (int c = 0; c < (1 << policy.bits); ++c) {
-      const double value = double{planes.scale[0]} * planes.plane[0][c] +
-                           double{planes.scale[1]} * planes.plane[1][c];
+      const double value = planes.value(c);
       const double exact = policy.decode(static_cast<float>(c), param);
       CHECK(std::fabs(value - exact) <= largest * 0x1.01p-17);
     }
   };
-  within(vq::adaptive_log<4>{}, vq::adaptive_log_param{0.7f, 20});
-  within(vq::adaptive_log<8>{}, vq::adaptive_log_param{1.f, 3});
-  within(vq::log2_scale<6>{}, vq::scale_param{0.3f});
-  CHECK(vq::planes_of(vq::adaptive_log<4>{}, {0.7f, 20}));
+  const vq::adaptive_log<4> log_4;
+  const vq::adaptive_log<8> log_8;
+  const vq::log2_scale<6> log2_6;
+  const vq::adaptive_log_param p{0.7f, 20, 0}, fine{1.f, 3, 0}, gelu{3.f, 16, 0.17f};
+  within(log_4, p, *vq::planes_of(log_4, p));
+  within(log_8, fine, *vq::planes_of(log_8, fine));
+  within(log_4, gelu, *vq::planes_of(log_4, gelu));
+  within(log2_6, vq::scale_param{0.3f}, *vq::fixed_point_planes(log2_6, {0.3f}));
+  CHECK(vq::fixed_point_planes(log_4, gelu).error() == vq::status::bad_argument);
   const vq::twin_uniform<4, vq::two_sided> with_negatives;
   CHECK(vq::fixed_point_planes(with_negatives, {}).error() == vq::status::bad_argument);
 }

@@ -27,7 +27,7 @@ void codes_by_definition(std::int32_t step) {
     const long double position = -std::log2(static_cast<long double>(x)) * 37 / step;
     const double expected = static_cast<double>(std::ceil(position - 0.5L));
     CAPTURE(x, step, expected);
-    CHECK(policy.encode(x, {1, step}) ==
+    CHECK(policy.encode(x, {1, step, 0}) ==
           static_cast<float>(std::clamp<double>(expected, 0, policy.zero_code)));
   }
 }
@@ -78,16 +78,16 @@ double fitted_error(const std::vector<float>& x) {
 
 TEST_CASE("adaptive_log: by hand", "[policy]") {
   STATIC_REQUIRE(log_4.encode(1.f, {}) == 0);
-  STATIC_REQUIRE(log_4.encode(0.5f, {1, 37}) == 1);
-  STATIC_REQUIRE(log_4.decode(3.f, {2, 37}) == 0.25f);
+  STATIC_REQUIRE(log_4.encode(0.5f, {1, 37, 0}) == 1);
+  STATIC_REQUIRE(log_4.decode(3.f, {2, 37, 0}) == 0.25f);
   // step 10: codes are 2^(-10/37) = 0.829162 apart; -log2(0.3) * 3.7 = 6.43
-  CHECK(log_4.encode(0.3f, {1, 10}) == 6);
-  CHECK(log_4.decode(6.f, {1, 10}) == Approx(std::exp2(-60. / 37)));
+  CHECK(log_4.encode(0.3f, {1, 10, 0}) == 6);
+  CHECK(log_4.decode(6.f, {1, 10, 0}) == Approx(std::exp2(-60. / 37)));
   // 14 codes of 10/37 octaves end at 2^-3.92: values below are 0 codes.
-  CHECK(log_4.encode(0.07f, {1, 10}) == 14);
-  CHECK(log_4.encode(0.05f, {1, 10}) == 15);
+  CHECK(log_4.encode(0.07f, {1, 10, 0}) == 14);
+  CHECK(log_4.encode(0.05f, {1, 10, 0}) == 15);
   // 2^-1 lies half-way between codes 18 and 19 of step 2: the lower code, the larger value.
-  CHECK(log_8.encode(0.5f, {1, 2}) == 18);
+  CHECK(log_8.encode(0.5f, {1, 2, 0}) == 18);
 }
 
 TEST_CASE("adaptive_log: codes as the definition has them, for every step", "[policy]") {
@@ -107,19 +107,19 @@ TEST_CASE("adaptive_log: the thresholds are the floats below 2^(k / 74)", "[poli
   }
   // Step 37 is log2_scale, whose border is 2^(-1/2).
   for (float x = 0x1.6a09d0p-1f; x < 0x1.6a0a00p-1f; x = std::nextafter(x, 1.f)) {
-    CHECK(log_4.encode(x, {1, 37}) == vq::log2_scale<4>{}.encode(x, {1}));
+    CHECK(log_4.encode(x, {1, 37, 0}) == vq::log2_scale<4>{}.encode(x, {1}));
   }
 }
 
 TEST_CASE("adaptive_log: every code round-trips and values fall", "[policy]") {
   for (const float scale : {1.f, 0.37f, 12.f}) {
     for (const std::int32_t step : {1, 10, 37, log_4.largest_step}) {
-      all_codes_round_trip<decltype(log_4)>({scale, step});
+      all_codes_round_trip<decltype(log_4)>({scale, step, 0});
     }
     for (const std::int32_t step : {1, 3, log_8.largest_step}) {
-      all_codes_round_trip<decltype(log_8)>({scale, step});
+      all_codes_round_trip<decltype(log_8)>({scale, step, 0});
     }
-    all_codes_round_trip<vq::adaptive_log<6>>({scale, 8});
+    all_codes_round_trip<vq::adaptive_log<6>>({scale, 8, 0});
   }
 }
 
@@ -128,16 +128,16 @@ TEST_CASE("adaptive_log: zeros, negative values and NaN are zero; infinity is th
   for (const float x : {0.f, -0.f, -1.f, -infinity, not_a_number, 1e-45f, 1e-39f}) {
     CAPTURE(x);
     CHECK(log_4.encode(x, {}) == log_4.zero_code);
-    CHECK(log_8.encode(x, {1, 3}) == log_8.zero_code);
+    CHECK(log_8.encode(x, {1, 3, 0}) == log_8.zero_code);
   }
   STATIC_REQUIRE(log_4.decode(15.f, {}) == 0);
   CHECK(log_4.encode(infinity, {}) == 0);
-  CHECK(log_4.encode(3.f, {2.f, 10}) == 0);
+  CHECK(log_4.encode(3.f, {2.f, 10, 0}) == 0);
 }
 
 TEST_CASE("adaptive_log: fit takes the largest value to code 0, candidates stay in bounds",
           "[policy]") {
-  STATIC_REQUIRE(log_4.fit({0.f, 0.5f}) == vq::adaptive_log_param{0.5f, 37});
+  STATIC_REQUIRE(log_4.fit({0.f, 0.5f}) == vq::adaptive_log_param{0.5f, 37, 0});
   STATIC_REQUIRE(log_4.fit({0.f, 0.f}).scale == 1);
   STATIC_REQUIRE(log_4.fit(vq::empty_range).scale == 1);
   STATIC_REQUIRE(log_8.fit({0.f, 1.f}).step == 3);
@@ -162,4 +162,36 @@ TEST_CASE("adaptive_log: for diffuse rows at 6 bits too, not for sharp ones", "[
   CHECK(fitted_error<vq::adaptive_log<6>>(diffuse) <
         0.6 * fitted_error<vq::twin_uniform<6>>(diffuse));
   CHECK(fitted_error<vq::adaptive_log<6>>(sharp) > 1.5 * fitted_error<vq::twin_uniform<6>>(sharp));
+}
+
+TEST_CASE("adaptive_log: negative values shift the codes", "[policy]") {
+  constexpr auto p = log_4.fit({-0.25f, 1.75f});
+  STATIC_REQUIRE(p == vq::adaptive_log_param{2, 37, 0.25f});
+  STATIC_REQUIRE(log_4.encode(1.75f, p) == 0);
+  STATIC_REQUIRE(log_4.decode(0.f, p) == 1.75f);
+  STATIC_REQUIRE(log_4.encode(0.f, p) == 3);  // 0.25 of 2
+  STATIC_REQUIRE(log_4.decode(3.f, p) == 0);
+  for (const float x : {-0.25f, -1.f, -infinity, not_a_number}) CHECK(log_4.encode(x, p) == 15);
+  STATIC_REQUIRE(log_4.decode(15.f, p) == -0.25f);
+  CHECK(log_4.fit({-3.f, -1.f}) == vq::adaptive_log_param{3, 37, 3});
+  float last = 3;
+  for (int code = 0; code <= log_4.zero_code; ++code) {
+    const float value = log_4.decode(static_cast<float>(code), p);
+    CHECK(log_4.encode(value, p) == static_cast<float>(code));
+    CHECK(value < last);
+    last = value;
+  }
+}
+
+TEST_CASE("adaptive_log: after a GELU of mostly negative values 2 dB better than a uniform grid",
+          "[policy]") {
+  std::mt19937 random(12);
+  std::normal_distribution<float> normal(-1.5f, 1.2f);
+  std::vector<float> x;
+  for (int i = 0; i < 20000; ++i) {
+    const float v = normal(random);
+    x.push_back(0.5f * v * (1 + std::erf(v / std::sqrt(2.f))));
+  }
+  using affine = vq::uniform<4, vq::asymmetric, vq::full, vq::unsigned_codes>;
+  CHECK(fitted_error<vq::adaptive_log<4>>(x) < 0.63 * fitted_error<affine>(x));
 }

@@ -58,8 +58,9 @@ TEST_CASE("policies for two-peaked activations: registers give the bits of float
   same_in_registers<vq::log2_scale<4>>({1.f});
   same_in_registers<vq::log2_scale<8>>({0.37f});
   same_in_registers<vq::log_sqrt2_scale<4>>({0.9f});
-  same_in_registers<vq::adaptive_log<4>>({0.9f, 23});
-  same_in_registers<vq::adaptive_log<8>>({1.f, 3});
+  same_in_registers<vq::adaptive_log<4>>({0.9f, 23, 0});
+  same_in_registers<vq::adaptive_log<4>>({3.1f, 16, 0.17f});
+  same_in_registers<vq::adaptive_log<8>>({1.f, 3, 0});
   same_in_registers<vq::twin_uniform<8>>({1.f / 127, 5});
   same_in_registers<vq::twin_uniform<4, vq::two_sided>>({0.5f, 4});
 }

@@ -1,6 +1,6 @@
 // Codes that are not evenly spaced, as small integers that integer kernels can multiply.
 //
-//   value of code c = scale[0] * plane[0][c] + scale[1] * plane[1][c],  planes of uint8
+//   value of code c = scale[0] * plane[0][c] + scale[1] * plane[1][c] - offset,  planes of uint8
 //
 //   twin_uniform             fine magnitudes in plane 0, coarse ones in plane 1, whose scale is that of
 //                            plane 0 times 2^shift; one plane of magnitude << shift where that fits
@@ -31,7 +31,14 @@ struct code_planes {
   static constexpr int codes = 256;
   std::uint8_t plane[2][codes] = {};
   float scale[2] = {};
+  float offset = 0;
   int count = 1;  // planes in use
+
+  constexpr double value(int code) const noexcept {
+    return static_cast<double>(scale[0]) * plane[0][code] +
+           (count == 2 ? static_cast<double>(scale[1]) * plane[1][code] : 0) -
+           static_cast<double>(offset);
+  }
 };
 
 // Two-sided grids have a negative scale[0]. Never fails for shifts that fit and candidates offer.
@@ -107,7 +114,9 @@ constexpr result<code_planes> fixed_point_planes(const Policy& policy,
 template <int Bits>
 constexpr result<code_planes> planes_of(const adaptive_log<Bits>& policy,
                                         adaptive_log_param p) noexcept {
-  return fixed_point_planes(policy, p);
+  auto all = fixed_point_planes(policy, adaptive_log_param{p.scale, p.step, 0});
+  if (all) all->offset = p.offset;
+  return all;
 }
 
 }  // namespace vq::inline v1

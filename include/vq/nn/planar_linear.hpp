@@ -1,7 +1,8 @@
 // Linear layer whose inputs have codes in planes (nn/code_planes.hpp), in integers up to the scales:
 //
 //   acc_p[m][o] = sum over k of plane[p][x[m][k]] * w[o][k]               exact, in int32
-//   y[m][o]     = (acc_0 * scale_0 + acc_1 * scale_1) * weight_scale[o] + bias[o]
+//   y[m][o]     = float((acc_0 * scale_0 + acc_1 * scale_1 - offset * sum of w[o]) * weight_scale[o])
+//                 + bias[o], what float() takes in double
 //
 // For attention probabilities (x, one code a byte) times values (w, packed per head) and for what
 // follows a GELU with twin codes. The same floats for every execution.
@@ -78,12 +79,14 @@ status planar_linear(E e, std::span<const std::uint8_t> x, index_type rows,
     for (index_type o = 0; o < w.outputs; ++o) {
       const index_type at = m * w.outputs + o;
       const auto output = static_cast<std::size_t>(o);
-      float value = static_cast<float>(sums[at]) * planes.scale[0];
+      double value = static_cast<double>(sums[at]) * static_cast<double>(planes.scale[0]);
       if (planes.count == 2) {
-        value = value + static_cast<float>(sums[plan.sums + at]) * planes.scale[1];
+        value += static_cast<double>(sums[plan.sums + at]) * static_cast<double>(planes.scale[1]);
       }
-      value = value * weight_scales[weight_scales.size() == 1 ? 0 : output];
-      y[static_cast<std::size_t>(at)] = bias.empty() ? value : value + bias[output];
+      value -= static_cast<double>(sum_of_weights(w, o)) * static_cast<double>(planes.offset);
+      value *= static_cast<double>(weight_scales[weight_scales.size() == 1 ? 0 : output]);
+      const auto rounded = static_cast<float>(value);
+      y[static_cast<std::size_t>(at)] = bias.empty() ? rounded : rounded + bias[output];
     }
   }
   return status::ok;
