@@ -25,6 +25,7 @@ function(vq_add_dispatch target)
       "${CMAKE_SYSTEM_PROCESSOR}. Use vq::simd::native or vq::scalar there.")
   endif()
   set(includes "")
+  set(groups operations)
   set(operations "")
   foreach(header IN LISTS arg_HEADERS)
     string(APPEND includes "#include <${header}>\n")
@@ -41,18 +42,26 @@ function(vq_add_dispatch target)
   endif()
 endfunction()
 
-# Writes and compiles the units for ${includes} and ${operations}.
+# Writes and compiles the units for ${includes} and the operations in the variables that ${groups}
+# names: for each of these and each instruction set one unit.
 function(_vq_add_dispatch target)
   set(folder ${CMAKE_CURRENT_BINARY_DIR}/${target})
   set(tag "")
+  set(all_operations "")
+  foreach(group IN LISTS groups)
+    string(APPEND all_operations "${${group}}")
+  endforeach()
   configure_file(${vq_dispatch_dir}/choice.cpp.in ${folder}/choice.cpp @ONLY)
   set(sources ${folder}/choice.cpp)
-  foreach(tag IN LISTS vq_isas)
-    configure_file(${vq_dispatch_dir}/wide.cpp.in ${folder}/${tag}.cpp @ONLY)
-    list(APPEND sources ${folder}/${tag}.cpp)
-    # Optimized in every build: without inlining, helpers would leave the units that compile them.
-    set_source_files_properties(${folder}/${tag}.cpp PROPERTIES
-      COMPILE_OPTIONS "-O3;${vq_isa_flags_${tag}}")
+  foreach(group IN LISTS groups)
+    set(operations "${${group}}")
+    foreach(tag IN LISTS vq_isas)
+      set(unit ${folder}/${group}/${tag}.cpp)
+      configure_file(${vq_dispatch_dir}/wide.cpp.in ${unit} @ONLY)
+      list(APPEND sources ${unit})
+      # Optimized in every build: without inlining, helpers would leave the units that compile them.
+      set_source_files_properties(${unit} PROPERTIES COMPILE_OPTIONS "-O3;${vq_isa_flags_${tag}}")
+    endforeach()
   endforeach()
   add_library(${target} STATIC EXCLUDE_FROM_ALL ${sources})
   set_target_properties(${target} PROPERTIES POSITION_INDEPENDENT_CODE ON)
@@ -63,7 +72,10 @@ endfunction()
 if(vq_isas AND NOT TARGET vq::dispatch)
   set(includes
     "#include <vq/calibrate/count_values.hpp>\n#include <vq/core/sums.hpp>\n#include <vq/nn.hpp>\n#include <vq/quant.hpp>\n")
-  set(operations "#include \"operations.inc\"\n")
+  set(groups operations products_to_codes products_to_floats)
+  foreach(group IN LISTS groups)
+    set(${group} "#include \"${group}.inc\"\n")
+  endforeach()
   set(isa_name "const char* vq::dispatched_isa() noexcept {
   return simd::name_of_chosen(simd::dispatched_archs{});
 }")

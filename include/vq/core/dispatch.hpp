@@ -5,7 +5,7 @@
 //   std::puts(vq::dispatched_isa());                     // "avx512_vnni"
 //
 // It needs neither xsimd nor any compiler flag. vq::dispatch holds the operations that
-// cmake/dispatch/operations.inc lists; those of another format come from the CMake function
+// cmake/dispatch/*.inc list; those of another format come from the CMake function
 // vq_add_dispatch. One that nobody has compiled is an undefined reference to vq::dispatched<...>.
 //
 // The environment variable VQ_ISA names the instruction set to use instead of the best one (sse2,

@@ -87,11 +87,13 @@ struct to_codes {
     return fits ? status::ok : status::bad_argument;
   }
   constexpr Code operator()(std::int32_t acc, index_type channel) const noexcept {
-    std::int32_t most = codes.highest;
-    if (!highest.empty() && highest[channel] < most) most = highest[channel];
-    const std::int32_t steps =
-        multipliers[channel].rescale(acc, codes.lowest - zero_point, most - zero_point);
+    const std::int32_t steps = multipliers[channel].rescale(acc, codes.lowest - zero_point,
+                                                            highest_of(channel) - zero_point);
     return static_cast<Code>(steps + zero_point);
+  }
+  constexpr std::int32_t highest_of(index_type channel) const noexcept {
+    const bool cut = !highest.empty() && highest[channel] < codes.highest;
+    return cut ? highest[channel] : codes.highest;
   }
 };
 

@@ -2,16 +2,27 @@
 // element of the tensor that is written.
 //
 //   to_float_by_row    x = float(acc - Z[row] * sum[channel]) * scale[channel] * scale[row] + bias
+//   to_codes_adding    code = clamp(Z + round(acc * M + (r - Zr) * R), lowest, highest)
 //
-// For rows that were quantized each with a scale and a zero point of its own (dynamic quantization).
-// The difference is exact; sum[channel] is that of the weights, without their zero points. Products,
-// convolutions and requantize() call such a stage with the same addresses, however they cut the work.
+// to_float_by_row is for rows that were quantized each with a scale and a zero point of its own
+// (dynamic quantization). The difference is exact; sum[channel] is that of the weights, without
+// their zero points. to_codes_adding adds a residual r, a tensor of codes that lies in memory as the
+// output does, or is the output's memory: adding(stage, r, r's parameters, y's, y) makes one.
+//
+//   conv2d(..., adding(stage, shortcut.data_handle(), shortcut_param, y_param, y.data_handle()), y, ...)
+//
+// Against a convolution that is followed by add() it saves the codes between them: two passes over
+// memory and one rounding. Products, convolutions and requantize() call such a stage with the same
+// addresses, however they cut the work.
 #ifndef VQ_QUANTIZER_PLACED_STAGE_HPP
 #define VQ_QUANTIZER_PLACED_STAGE_HPP
 
+#include <concepts>
 #include <cstdint>
+#include <type_traits>
 
 #include <vq/core/config.hpp>
+#include <vq/core/op.hpp>
 #include <vq/core/status.hpp>
 #include <vq/policy/convention.hpp>
 #include <vq/quantizer/output_stage.hpp>
@@ -48,6 +59,52 @@ struct to_float_by_row {
   }
 };
 static_assert(output_stage<to_float_by_row> && a_placed_stage<to_float_by_row>);
+
+template <std::integral Code, std::integral Addend = Code>
+  requires(sizeof(Code) == sizeof(Addend))
+struct to_codes_adding {
+  using output_type = Code;
+
+  to_codes<Code> product;  // what it does without a residual; its limits are those of the sum
+  const Addend* addend = nullptr;  // where the output has its first element
+  const Code* output = nullptr;
+  std::int32_t addend_zero_point = 0;
+  float ratio = 1;  // the residual's scale in steps of the output
+
+  // bad_argument, too, where the zero point is no code or the ratio is not in (0, 1024].
+  constexpr status check(index_type channels) const noexcept {
+    if (const status s = product.check(channels); s != status::ok) return s;
+    const bool fits = addend_zero_point >= all_codes<Addend>.lowest &&
+                      addend_zero_point <= all_codes<Addend>.highest && ratio > 0 &&
+                      ratio <= 1024 && addend != nullptr && output != nullptr;
+    return fits ? status::ok : status::bad_argument;
+  }
+  constexpr Code operator()(std::int32_t acc, index_type channel,
+                            const Code* place) const noexcept {
+    const std::int32_t r = addend[place - output] - addend_zero_point;
+    const float steps = cut(static_cast<float>(acc) * product.multipliers[channel].factor) +
+                        cut(static_cast<float>(r) * ratio);
+    const std::int32_t zero = product.zero_point;
+    const float code = op::clamp(steps, static_cast<float>(product.codes.lowest - zero),
+                                 static_cast<float>(product.highest_of(channel) - zero));
+    return static_cast<Code>(static_cast<std::int32_t>(op::round_even(code)) + zero);
+  }
+
+  // Far outside of all codes; and a product that is cut is not fused with the sum.
+  static constexpr float far = 0x1p20f;
+  template <class V>
+  static constexpr V cut(V x) noexcept {
+    return op::clamp(x, V(-far), V(far));
+  }
+};
+static_assert(output_stage<to_codes_adding<std::int8_t>>);
+
+template <std::integral Code, std::integral Addend>
+constexpr to_codes_adding<Code, Addend> adding(const to_codes<Code>& product, const Addend* addend,
+                                               affine_param r, affine_param y,
+                                               const std::type_identity_t<Code>* output) noexcept {
+  return {product, addend, output, r.zero_point, r.scale / y.scale};
+}
 
 }  // namespace vq::inline v1
 

@@ -3,7 +3,8 @@
 // Codes take five instructions for 16 sums (convert, multiply, convert, narrow twice for 32, add Z),
 // none of which rounds or saturates where the reference does not:
 //   - the conversion to int32 rounds to even; a NaN and what is too low become its lowest code
-//   - a product beyond int32 would, too, so it is cut first, unless every factor is below one
+//   - a product beyond int32 would, too, so it is cut first, unless every factor is below one, or
+//     below one half where a residual is added
 //   - narrowing saturates at 16 bits, far outside of the codes while |Z| <= 2^14
 // Floats take a conversion, a product, a sum and a store; rows with a zero point of their own first
 // subtract it times the sum of the weights. Channels that are no neighbours in the output, and codes
@@ -32,12 +33,13 @@ VQ_INLINE __mmask16 first_of_16(index_type count) noexcept {
                      : static_cast<__mmask16>(count <= 0 ? 0u : (1u << count) - 1u);
 }
 
-template <std::integral Code, std::derived_from<avx512> Arch>
-  requires(sizeof(Code) == 1)
-struct finish<to_codes<Code, float_multiplier>, Arch>
-    : finish_by_tile<to_codes<Code, float_multiplier>, Arch> {
-  using stage_type = to_codes<Code, float_multiplier>;
-  using base = finish_by_tile<stage_type, Arch>;
+// Codes, with or without a residual.
+template <class Stage, std::derived_from<avx512> Arch>
+  requires(codes_stage<Stage>::possible && sizeof(typename Stage::output_type) == 1)
+struct finish<Stage, Arch> : finish_by_tile<Stage, Arch> {
+  using Code = typename Stage::output_type;
+  using base = finish_by_tile<Stage, Arch>;
+  static constexpr bool adds = a_placed_stage<Stage>;
 
   alignas(64) float factor[128];  // a register may be read from any block on
   alignas(64) Code highest[128];
@@ -45,21 +47,23 @@ struct finish<to_codes<Code, float_multiplier>, Arch>
   bool direct, clips;
 
   // `lanes`: of a panel of depthwise weights, whose sums stand in the order of taps::place.
-  VQ_INLINE finish(const stage_type& s, index_type first, index_type count, index_type step,
+  VQ_INLINE finish(const Stage& all, index_type first, index_type count, index_type step,
                    index_type lanes = 0) noexcept
-      : base(s, first, count, step),
-        lowest(_mm512_set1_epi8(static_cast<char>(s.codes.lowest))),
-        zero_point(_mm512_set1_epi16(static_cast<short>(s.zero_point))),
-        clips(s.highest.size > 0 || s.codes.lowest > all_codes<Code>.lowest ||
-              s.codes.highest < all_codes<Code>.highest) {
-    __mmask16 below_one = 0xffff;
+      : base(all, first, count, step) {
+    const auto& s = codes_stage<Stage>::product(all);
+    lowest = _mm512_set1_epi8(static_cast<char>(s.codes.lowest));
+    zero_point = _mm512_set1_epi16(static_cast<short>(s.zero_point));
+    clips = s.highest.size > 0 || s.codes.lowest > all_codes<Code>.lowest ||
+            s.codes.highest < all_codes<Code>.highest;
+    const __m512 bound = _mm512_set1_ps(adds ? 0.5f : 1.f);
+    __mmask16 bounded = 0xffff;
 #pragma GCC unroll 4
     for (index_type c = 0; c < panel::width; c += 16) {
       const __mmask16 mask = first_of_16(count - c);
       const __m512 k = s.multipliers.size == 1
                            ? _mm512_set1_ps(s.multipliers.data->factor)
                            : _mm512_maskz_loadu_ps(mask, &s.multipliers.data[first + c].factor);
-      below_one &= _mm512_cmp_ps_mask(_mm512_abs_ps(k), _mm512_set1_ps(1.f), _CMP_LT_OQ);
+      bounded &= _mm512_cmp_ps_mask(_mm512_abs_ps(k), bound, _CMP_LT_OQ);
       if (lanes == 0) {
         _mm512_store_ps(factor + c, k);
       } else {
@@ -83,7 +87,7 @@ struct finish<to_codes<Code, float_multiplier>, Arch>
       if (cut < s.codes.highest) highest[c] = static_cast<Code>(cut);
     }
     constexpr std::int32_t far = 1 << 14;
-    direct = step == 1 && below_one == 0xffff && s.zero_point <= far && s.zero_point >= -far;
+    direct = step == 1 && bounded == 0xffff && s.zero_point <= far && s.zero_point >= -far;
   }
 
   template <class Unit, std::size_t Rows, std::size_t Blocks>
@@ -97,7 +101,13 @@ struct finish<to_codes<Code, float_multiplier>, Arch>
       __m512i steps[4] = {};
 #pragma GCC unroll 4
       for (int j = 0; j < int{Blocks}; ++j) {
-        steps[j] = rescaled(Unit::total(sums[r][j]), factor + column + 16 * j);
+        const __m512i total = Unit::total(sums[r][j]);
+        const float* k = factor + column + 16 * j;
+        if constexpr (adds) {
+          steps[j] = added(total, k, to[r] + 16 * j, first_of_16(count - 16 * j));
+        } else {
+          steps[j] = rescaled(total, k);
+        }
       }
       write(_mm512_permutexvar_epi32(order, narrowed(steps)), column, count, to[r]);
     }
@@ -106,7 +116,7 @@ struct finish<to_codes<Code, float_multiplier>, Arch>
   template <class Unit, std::size_t Rows>
   VQ_INLINE void store_quarters(const typename Unit::sums (&sums)[Rows][4], index_type lane,
                                 Code* to, index_type step) const noexcept {
-    if constexpr (requires { Unit::widest(sums[0][0]); }) {
+    if constexpr (!adds && requires { Unit::widest(sums[0][0]); }) {
       if (direct) {
         constexpr std::size_t lanes = sizeof(typename Unit::sums) / 16;
         const index_type count = this->template count_from<lanes>(lane * 16);
@@ -128,6 +138,19 @@ struct finish<to_codes<Code, float_multiplier>, Arch>
  private:
   VQ_INLINE static __m512i rescaled(__m512i sums, const float* k) noexcept {
     return _mm512_cvtps_epi32(_mm512_mul_ps(_mm512_cvtepi32_ps(sums), _mm512_loadu_ps(k)));
+  }
+  // With the residual of the codes that go to `to`; no product is fused with the sum.
+  VQ_INLINE __m512i added(__m512i sums, const float* k, const Code* to,
+                          __mmask16 mask) const noexcept {
+    using addend_type = typename codes_stage<Stage>::addend_type;
+    const Stage& s = this->stage;
+    const __m128i r = _mm_maskz_loadu_epi8(mask, s.addend + (to - s.output));
+    const __m512i wide =
+        std::is_signed_v<addend_type> ? _mm512_cvtepi8_epi32(r) : _mm512_cvtepu8_epi32(r);
+    const __m512i centred = _mm512_sub_epi32(wide, _mm512_set1_epi32(s.addend_zero_point));
+    const __m512 residual = _mm512_mul_ps(_mm512_cvtepi32_ps(centred), _mm512_set1_ps(s.ratio));
+    const __m512 product = _mm512_mul_ps(_mm512_cvtepi32_ps(sums), _mm512_loadu_ps(k));
+    return _mm512_cvtps_epi32(_mm512_add_ps(held(product), held(residual)));
   }
   // In the order in which narrowing leaves them.
   VQ_INLINE __m512i narrowed(const __m512i (&steps)[4]) const noexcept {
