@@ -1,7 +1,9 @@
 // 8-bit integer products, weights packed once: u8 times s8 to 32-bit sums (gemm_s32), or through
 // bias and a scale per column to u8 (gemm_u8). Cases: rows x depth x columns (shapes.hpp).
 #include <cstdint>
+#include <cstdlib>
 #include <memory>
+#include <span>
 #include <stdexcept>
 #include <type_traits>
 #include <vector>
@@ -68,8 +70,8 @@ void add_product(const char* kernel, const vqb::gemm_shape& s, const char* who, 
 }
 
 template <class Output>
-void add_kernel(const char* kernel) {
-  for (const vqb::gemm_shape& s : vqb::gemm_shapes) {
+void add_kernel(const char* kernel, std::span<const vqb::gemm_shape> shapes) {
+  for (const vqb::gemm_shape& s : shapes) {
     for (const int threads : {1, 2}) {
       if (threads > vqb::usable_cpus()) continue;
       add_product<Output>(kernel, s, "native", vq::simd::native, threads);
@@ -82,8 +84,9 @@ void add_kernel(const char* kernel) {
 }
 
 const bool registered = [] {
-  add_kernel<std::int32_t>("gemm_s32");
-  add_kernel<X>("gemm_u8");
+  add_kernel<std::int32_t>("gemm_s32", vqb::gemm_shapes);
+  add_kernel<X>("gemm_u8", vqb::gemm_shapes);
+  if (std::getenv("VQ_BENCHMARK_SWEEP")) add_kernel<X>("gemm_u8_sweep", vqb::sweep_shapes);
   return true;
 }();
 

@@ -27,6 +27,17 @@ inline constexpr gemm_shape gemm_shapes[] = {
     {3136, 64, 256},                                                             // its 1x1
     {1024, 1024, 1024}, {2048, 2048, 2048}, {1, 4096, 4096},   {1, 4096, 11008}};
 
+// Kernel linear_dynamic: float activations, quantized row by row in the call.
+inline constexpr gemm_shape dynamic_shapes[] = {
+    {257, 1024, 1024}, {257, 1024, 4096}, {257, 4096, 1024}, {197, 768, 3072}, {1, 4096, 4096}};
+
+// Kernel gemm_u8_sweep, registered only where the environment has VQ_BENCHMARK_SWEEP: how the rate
+// holds from one row to 8192^3.
+inline constexpr gemm_shape sweep_shapes[] = {
+    {1, 1024, 1024},    {8, 1024, 1024},    {64, 1024, 1024},  {1024, 1024, 1024},
+    {2048, 2048, 2048}, {4096, 4096, 4096}, {1, 8192, 8192},   {8, 8192, 8192},
+    {64, 8192, 8192},   {512, 8192, 8192},  {8192, 8192, 8192}};
+
 // Kernels weight_only_<format>_g<group>_<activations>, as weight_only_int4_g32_s8: int4, nf4 or int8
 // (its scales are per column, without a group); f32, bf16, or s8 that is quantized in the call. The
 // last shape runs cold too, as 1x4096x11008cold, with weights that the caches do not hold.

@@ -11,6 +11,7 @@
 
 #include "catch.hpp"
 #include "nn/dynamic_linear.hpp"
+#include "nn/stages.hpp"
 #include "power_of_two.hpp"
 
 namespace {
@@ -107,6 +108,14 @@ TEST_CASE("dispatch: rows are quantized in the call", "[dispatch]") {
   direct::random r(61);
   const dynamic::problem<std::int8_t> p(r, 40, 200);
   CHECK(dynamic::outputs(vq::dispatch, p) == dynamic::definition(p));
+}
+
+TEST_CASE("dispatch: residuals are added in the output stage", "[dispatch]") {
+  direct::random r(79);
+  for (int i = 0; i < 10; ++i) {
+    stages::residuals<vq::dispatch_t, std::int8_t, std::int8_t, std::int8_t>(vq::dispatch, r);
+    stages::residuals<vq::dispatch_t, std::uint8_t, std::uint8_t, std::uint8_t>(vq::dispatch, r);
+  }
 }
 
 TEST_CASE("dispatch: a format of one's own takes part", "[dispatch]") {

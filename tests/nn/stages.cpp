@@ -1,5 +1,9 @@
 #include "stages.hpp"
 
+#include <cstdlib>
+
+#include "run.hpp"
+
 TEST_CASE("output stages: what they say, wherever the output lies, with a residual or without",
           "[nn]") {
   stages::all(vq::scalar, 67, 60);
@@ -17,6 +21,48 @@ TEST_CASE("residual: a convolution and an addition in one rounding", "[nn]") {
   CHECK(stage(4, 0, y + 1) == -128);
   product.codes = vq::relu(product.codes, {0.5f, 6});
   CHECK(vq::adding(product, r, {0.625f, 1}, {0.5f, 6}, y)(4, 0, y + 1) == 6);
+}
+
+TEST_CASE("residual: at most half a step of the codes between them away from add()", "[nn]") {
+  direct::random r(73);
+  const vq::affine_param x{0.02f, 3}, sum{0.05f, -7}, other{0.04f, 12}, out{0.06f, -20};
+  constexpr float w_scale = 0.003f;
+  const vq::float_multiplier to_sum[1] = {vq::float_multiplier::of(x.scale, w_scale, sum.scale)};
+  const vq::float_multiplier to_out[1] = {vq::float_multiplier::of(x.scale, w_scale, out.scale)};
+  const auto relu = vq::relu(vq::all_codes<std::int8_t>, out);
+  const auto param = vq::fit_add(sum, other, out, relu);
+  REQUIRE(param);
+  constexpr vq::index_type rows = 40, inputs = 30, outputs = 20;
+  std::vector<std::int8_t> in(rows * inputs), w(outputs * inputs), shortcut(rows * outputs);
+  r.fill(in);
+  r.fill(w);
+  r.fill(shortcut);
+  const vq::tensor_view<const std::int8_t, 2> from{in.data(), {rows, inputs}};
+  const vq::tensor_view<const std::int8_t, 2> weight{w.data(), {outputs, inputs}};
+  const vq::to_codes<std::int8_t> first{.multipliers = to_sum, .zero_point = sum.zero_point};
+  const auto between = run::linear(from, x.zero_point, weight, {}, {}, first);
+  const auto codes = [&](const auto& all) {
+    return vq::tensor_view<const std::int8_t, 1>{all.data(), {rows * outputs}};
+  };
+  std::vector<std::int8_t> y(between.size()), fused(between.size());
+  REQUIRE(vq::add(vq::scalar, *param, codes(between), codes(shortcut),
+                  vq::tensor_view<std::int8_t, 1>{y.data(), {rows * outputs}}) == vq::status::ok);
+
+  const vq::to_codes<std::int8_t> last{
+      .multipliers = to_out, .zero_point = out.zero_point, .codes = relu};
+  const auto acc = run::linear(from, x.zero_point, weight, {}, {}, vq::to_accumulators{});
+  const auto stage = vq::adding(last, shortcut.data(), other, out, fused.data());
+  REQUIRE(vq::requantize(vq::tensor_view<const std::int32_t, 2>{acc.data(), {rows, outputs}}, stage,
+                         vq::tensor_view<std::int8_t, 2>{fused.data(), {rows, outputs}}) ==
+          vq::status::ok);
+  int differ = 0;
+  for (std::size_t i = 0; i < y.size(); ++i) {
+    if (between[i] == -128 || between[i] == 127) continue;  // cut on the way: farther away
+    // Half a step of 0.05 is 0.42 of 0.06: the codes differ by one at most.
+    REQUIRE(std::abs(y[i] - fused[i]) <= 1);
+    differ += y[i] != fused[i];
+  }
+  CHECK(differ > 0);
 }
 
 TEST_CASE("residual: refuses what it cannot add", "[nn]") {

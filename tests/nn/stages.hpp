@@ -85,7 +85,7 @@ template <class Code>
 Code code_of_sum(float product, float residual, std::int32_t zero_point, std::int32_t lowest,
                  std::int32_t highest) {
   if (std::isnan(product)) return static_cast<Code>(lowest);
-  const float sum = std::clamp(product, -1e6f, 1e6f) + residual;
+  const float sum = std::clamp(product, -2e6f, 2e6f) + residual;
   const double code = std::nearbyint(static_cast<double>(sum)) + zero_point;
   return static_cast<Code>(
       std::clamp(code, static_cast<double>(lowest), static_cast<double>(highest)));
@@ -103,6 +103,7 @@ void residuals(E e, direct::random& r) {
                             std::int32_t{r.code<Addend>()}};
   vq::to_codes<Code> product{.multipliers = m, .zero_point = out.zero_point};
   if (r.between(0, 1) == 0) product.codes = vq::relu(product.codes, out);
+  if (r.between(0, 9) == 0) product.zero_point = r.between(0, 1) == 0 ? -1048500 : 1048500;
   std::vector<std::int32_t> highest(static_cast<std::size_t>(p.outputs));
   for (auto& h : highest) h = product.codes.lowest + static_cast<std::int32_t>(r.between(0, 90));
   if (r.between(0, 4) == 0) product.highest = highest;
@@ -114,7 +115,7 @@ void residuals(E e, direct::random& r) {
           static_cast<float>(residual[static_cast<std::size_t>(offset)] - in.zero_point) *
           (in.scale / out.scale);
       return code_of_sum<Code>(static_cast<float>(sum) * m[m.size() == 1 ? 0 : channel].factor,
-                               steps, out.zero_point, product.codes.lowest,
+                               steps, product.zero_point, product.codes.lowest,
                                std::min(cut, product.codes.highest));
     };
   };

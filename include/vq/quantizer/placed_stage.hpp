@@ -90,8 +90,9 @@ struct to_codes_adding {
     return static_cast<Code>(static_cast<std::int32_t>(op::round_even(code)) + zero);
   }
 
-  // Far outside of all codes; and a product that is cut is not fused with the sum.
-  static constexpr float far = 0x1p20f;
+  // Outside of all codes, with any zero point and residual; and a product that is cut is not fused
+  // with the sum.
+  static constexpr float far = 0x1p21f;
   template <class V>
   static constexpr V cut(V x) noexcept {
     return op::clamp(x, V(-far), V(far));
@@ -99,6 +100,7 @@ struct to_codes_adding {
 };
 static_assert(output_stage<to_codes_adding<std::int8_t>>);
 
+// `addend` and `output` are the first elements of the residual and of the output.
 template <std::integral Code, std::integral Addend>
 constexpr to_codes_adding<Code, Addend> adding(const to_codes<Code>& product, const Addend* addend,
                                                affine_param r, affine_param y,
