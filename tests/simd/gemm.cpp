@@ -233,6 +233,26 @@ TEMPLATE_TEST_CASE("conv2d: every instruction set gives the accumulators of the 
   }
 }
 
+TEMPLATE_TEST_CASE("conv2d: depthwise, every number of rows, with and without padding", "[simd]",
+                   std::int8_t, std::uint8_t) {
+  direct::random r(29);
+  const std::vector<vq::float_multiplier> m{{0.01f}};
+  const vq::to_codes<TestType> stage{.multipliers = m, .zero_point = 3};
+  for (const index_type channels : {16, 33, 64, 96, 130}) {
+    for (index_type height = 1; height <= 7; ++height) {
+      for (const index_type kernel : {2, 3, 4}) {
+        direct::problem p{1, channels, height, 9, channels, kernel, 3, channels, {}};
+        p.window.padding = vq::pad_evenly(height % 2 == 0 || height < kernel ? 1 : 0);
+        if (height == 7) p.window.stride.height = 2;
+        if (p.y()[2] < 1) continue;
+        CAPTURE(channels, height, kernel);
+        same_outputs<TestType>(r, vq::to_accumulators{}, p);
+        same_outputs<TestType>(r, stage, p);
+      }
+    }
+  }
+}
+
 TEMPLATE_TEST_CASE("requantize: wide codes and floats are those of the reference", "[simd]",
                    std::int8_t, std::uint8_t) {
   direct::random r(17);

@@ -5,6 +5,7 @@
 //   load, load_sums, spread, store, scatter
 //   low_bytes, high_bytes  the bytes of the lower (upper) half of each lane, in turn from a and b
 //   low_pairs, high_pairs  the same for pairs of bytes
+//   moved_up               0, and the first three bytes of each 32 bits
 #ifndef VQ_SIMD_BYTE_LANES_HPP
 #define VQ_SIMD_BYTE_LANES_HPP
 
@@ -45,6 +46,7 @@ struct byte_lanes<1> {
   VQ_INLINE static codes high_bytes(codes a, codes b) { return _mm_unpackhi_epi8(a, b); }
   VQ_INLINE static codes low_pairs(codes a, codes b) { return _mm_unpacklo_epi16(a, b); }
   VQ_INLINE static codes high_pairs(codes a, codes b) { return _mm_unpackhi_epi16(a, b); }
+  VQ_INLINE static codes moved_up(codes x) { return _mm_slli_epi32(x, 8); }
 };
 
 #if defined(__AVX2__)
@@ -71,6 +73,7 @@ struct byte_lanes<2> {
   VQ_INLINE static codes high_bytes(codes a, codes b) { return _mm256_unpackhi_epi8(a, b); }
   VQ_INLINE static codes low_pairs(codes a, codes b) { return _mm256_unpacklo_epi16(a, b); }
   VQ_INLINE static codes high_pairs(codes a, codes b) { return _mm256_unpackhi_epi16(a, b); }
+  VQ_INLINE static codes moved_up(codes x) { return _mm256_slli_epi32(x, 8); }
 };
 
 #endif
@@ -96,6 +99,7 @@ struct byte_lanes<4> {
   VQ_INLINE static codes high_bytes(codes a, codes b) { return _mm512_unpackhi_epi8(a, b); }
   VQ_INLINE static codes low_pairs(codes a, codes b) { return _mm512_unpacklo_epi16(a, b); }
   VQ_INLINE static codes high_pairs(codes a, codes b) { return _mm512_unpackhi_epi16(a, b); }
+  VQ_INLINE static codes moved_up(codes x) { return _mm512_slli_epi32(x, 8); }
 };
 
 #endif
@@ -124,6 +128,9 @@ struct byte_lanes<1> {
   }
   VQ_INLINE static codes high_pairs(codes a, codes b) {
     return vreinterpretq_s8_s16(vzip2q_s16(vreinterpretq_s16_s8(a), vreinterpretq_s16_s8(b)));
+  }
+  VQ_INLINE static codes moved_up(codes x) {
+    return vreinterpretq_s8_s32(vshlq_n_s32(vreinterpretq_s32_s8(x), 8));
   }
 };
 

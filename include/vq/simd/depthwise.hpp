@@ -3,7 +3,8 @@
 // The rows of a kernel column are interleaved by four, [row 0, row 1, row 2, row 3] of each channel
 // in 32 bits, so that one dot product adds four taps; a 3x3 kernel takes three instead of nine. An
 // interleaved column serves every position whose window it is in: a strip of them lies on the
-// stack, and positions with stride 1 read each of them kernel.width times. tap_block.hpp says what
+// stack, and positions with stride 1 read each of them kernel.width times. With kernels of height 3
+// and stride 1 the fourth row makes it serve two rows of results. tap_block.hpp says what
 // an instruction set does with a register of them.
 //
 // Channels stand as byte interleaving leaves them (taps::place), so narrowing puts them in order.
@@ -77,8 +78,11 @@ struct kernel<multiply_taps<A, Stage>, simd::on<Arch>> {
     const index_type room = strip_size / groups - a.inner;
     const index_type most = shared > 0 ? room / shared + 1 : 1;
     const index_type run = a.run == 0 ? a.count : a.run;
-    for (index_type m = 0; m < a.count; m += run) {
+    // Four rows of codes hold all taps of two rows of results.
+    const bool by_two = unit::rows == 2 && a.outer == 3 && a.run_step == a.outer_step;
+    for (index_type m = 0; m < a.count;) {
       const index_type size = run < a.count - m ? run : a.count - m;
+      const bool two = by_two && a.count - m >= 2 * run;
       const A* row = a.first + m / run * a.run_step + work.channel + lane * 16;
       output_type* out = work.to.first + m / run * work.to.run_step +
                          (work.channel + lane * 16) * work.to.channel_step;
@@ -88,24 +92,21 @@ struct kernel<multiply_taps<A, Stage>, simd::on<Arch>> {
         const index_type columns = (count - 1) * shared + a.inner;
         for (index_type g = 0; g < groups; ++g) {
           const A* from = first + g * 4 * a.outer_step;
-          const index_type left = a.outer - g * 4;
+          const index_type left = two ? 4 : a.outer - g * 4;
           auto* column = strip + g * 4;
           if (left == 1) interleave<1, Lanes>(a, from, columns, column, groups);
           if (left == 2) interleave<2, Lanes>(a, from, columns, column, groups);
           if (left == 3) interleave<3, Lanes>(a, from, columns, column, groups);
           if (left >= 4) interleave<4, Lanes>(a, from, columns, column, groups);
         }
-        constexpr int many = unit::positions;
-        index_type p = 0;
-        for (; p + many <= count; p += many) {
-          positions<many, Lanes>(work, lane, strip + p * shared * groups * 4, shared * groups * 4,
-                                 out + (x + p) * work.to.step);
-        }
-        for (; p < count; ++p) {
-          positions<1, Lanes>(work, lane, strip + p * shared * groups * 4, 0,
-                              out + (x + p) * work.to.step);
+        const index_type step = shared * groups * 4;
+        if (two) {
+          all_positions<unit::rows, Lanes>(work, lane, strip, step, count, out + x * work.to.step);
+        } else {
+          all_positions<1, Lanes>(work, lane, strip, step, count, out + x * work.to.step);
         }
       }
+      m += two ? 2 * size : size;
     }
   }
 
@@ -118,33 +119,63 @@ struct kernel<multiply_taps<A, Stage>, simd::on<Arch>> {
     }
   }
 
-  template <std::size_t Positions, int Lanes>
+  template <int Rows, int Lanes>
+  VQ_INLINE static void all_positions(
+      const job& work, index_type lane,
+      const typename simd::tap_block<A, Arch, Lanes>::codes* columns, index_type step,
+      index_type count, output_type* to) {
+    constexpr int many = simd::tap_block<A, Arch, Lanes>::positions / Rows;
+    for (; count >= many; count -= many) {
+      positions<Rows, many, Lanes>(work, lane, columns, step, to);
+      columns += many * step;
+      to += many * work.to.step;
+    }
+    for (; count > 0; --count) {
+      positions<Rows, 1, Lanes>(work, lane, columns, 0, to);
+      columns += step;
+      to += work.to.step;
+    }
+  }
+
+  template <std::size_t Rows, std::size_t Positions, int Lanes>
   VQ_INLINE static void positions(const job& work, index_type lane,
                                   const typename simd::tap_block<A, Arch, Lanes>::codes* columns,
                                   index_type step, output_type* to) {
     using unit = simd::tap_block<A, Arch, Lanes>;
     const index_type quarter = work.lanes * 4;  // places from one quarter to the next
-    typename unit::sums sums[Positions][4];
+    typename unit::sums sums[Rows][Positions][4];
 #pragma GCC unroll 4
     for (int q = 0; q < 4; ++q) {
 #pragma GCC unroll 4
-      for (int p = 0; p < int{Positions}; ++p) {
-        sums[p][q] = unit::begin(work.start + q * quarter + lane * 4);
+      for (int p = 0; p < int{Rows * Positions}; ++p) {
+        sums[p / int{Positions}][p % int{Positions}][q] =
+            unit::begin(work.start + q * quarter + lane * 4);
       }
     }
     const std::int8_t* b = work.b + lane * 16;
     const index_type all = work.a.inner * ((work.a.outer + 3) / 4);
     for (index_type k = 0; k < all; ++k, b += quarter * 16, columns += 4) {
-      decltype(unit::load(b)) weights[4];
+      decltype(unit::template load<0>(b)) weights[Rows][4];
 #pragma GCC unroll 4
-      for (int q = 0; q < 4; ++q) weights[q] = unit::load(b + q * quarter * 4);
+      for (int q = 0; q < 4; ++q) {
+        weights[0][q] = unit::template load<0>(b + q * quarter * 4);
+        if constexpr (Rows == 2) weights[1][q] = unit::template load<1>(b + q * quarter * 4);
+      }
 #pragma GCC unroll 4
       for (int p = 0; p < int{Positions}; ++p) {
 #pragma GCC unroll 4
-        for (int q = 0; q < 4; ++q) unit::add(sums[p][q], columns[p * step + q], weights[q]);
+        for (int q = 0; q < 4; ++q) {
+          const auto column = columns[p * step + q];
+#pragma GCC unroll 2
+          for (int r = 0; r < int{Rows}; ++r) unit::add(sums[r][p][q], column, weights[r][q]);
+        }
       }
     }
-    work.last.template store_quarters<unit, Positions>(sums, lane, to, work.to.step);
+#pragma GCC unroll 2
+    for (int r = 0; r < int{Rows}; ++r) {
+      work.last.template store_quarters<unit, Positions>(sums[r], lane, to + r * work.to.run_step,
+                                                         work.to.step);
+    }
   }
 };
 

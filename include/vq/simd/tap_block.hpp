@@ -23,9 +23,10 @@
 namespace vq::inline v1::simd {
 
 // For one instruction set and `Lanes` lanes of 16 channels, of which a register `quarter` takes 4:
-//   most_lanes, positions    the most lanes that there is a unit for; positions at once
+//   most_lanes               the most lanes that there is a unit for
+//   positions, rows          positions at once; rows of results for which one interleaving serves
 //   interleave<Count>(rows, step, quarters)   Count <= 4 rows of codes
-//   begin(start), load(b)    sums; weights
+//   begin(start), load<Row>(b)   sums; weights, moved down by Row rows of taps
 //   add(sums, codes, weights)
 //   store(sums, c)           4 sums of each lane, lanes 16 apart
 template <class A, class Arch, int Lanes>
@@ -39,6 +40,7 @@ struct tap_block<A, Arch, Lanes> {
   using codes = typename wide::codes;
   static constexpr int most_lanes = lanes_of<Arch> / 4;
   static constexpr int positions = most_lanes == 2 ? 2 : 4;  // 16 registers, or 32
+  static constexpr int rows = positions / 2;
 
   template <int Count>
   VQ_INLINE static void interleave(const A* a, index_type step, codes* to) {
@@ -52,7 +54,11 @@ struct tap_block<A, Arch, Lanes> {
     to[3] = wide::high_pairs(high01, high23);
   }
   VQ_INLINE static sums begin(const std::int32_t* start) { return wide::load_sums(start); }
-  VQ_INLINE static codes load(const std::int8_t* b) { return held(wide::load(b)); }
+  template <int Row>
+  VQ_INLINE static codes load(const std::int8_t* b) {
+    const codes taps = wide::load(b);
+    return held(Row == 0 ? taps : wide::moved_up(taps));
+  }
   VQ_INLINE static void add(sums& s, codes a, codes b) { dot_product<A, Arch>::add(s, a, b); }
   VQ_INLINE static void store(const sums& s, std::int32_t* c) { wide::scatter(c, 16, s); }
 #if defined(__AVX512F__)
@@ -77,7 +83,7 @@ struct tap_block<A, Arch, Lanes> {
   struct codes {  // rows 0 and 1, rows 2 and 3, as 16-bit pairs
     sums v[2];
   };
-  static constexpr int most_lanes = 2, positions = 2;
+  static constexpr int most_lanes = 2, positions = 2, rows = 1;
 
   template <int Count>
   VQ_INLINE static void interleave(const A* a, index_type step, codes* to) {
@@ -94,6 +100,7 @@ struct tap_block<A, Arch, Lanes> {
     }
   }
   VQ_INLINE static sums begin(const std::int32_t* start) { return wide::load_sums(start); }
+  template <int>
   VQ_INLINE static codes load(const std::int8_t* b) {
     const sums w = wide::load(b);
     return {{wide::first_pair(w), wide::last_pair(w)}};
