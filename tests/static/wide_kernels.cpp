@@ -31,3 +31,5 @@ template struct vq::kernel<vq::multiply_weights<float>, wide>;
 template struct vq::kernel<vq::multiply_weights<vq::bfloat16>, wide>;
 template struct vq::kernel<vq::multiply_weights<std::int8_t>, wide>;
 template struct vq::kernel<vq::requantize_tile<vq::to_codes<std::int8_t>>, wide>;
+template struct vq::kernel<vq::requantize_tile<vq::to_codes_adding<std::int8_t>>, wide>;
+template struct vq::kernel<vq::requantize_tile<vq::to_float_by_row>, wide>;

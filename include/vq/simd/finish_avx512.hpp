@@ -141,7 +141,9 @@ struct finish<Stage, Arch> : finish_by_tile<Stage, Arch> {
   }
   // With the residual of the codes that go to `to`; no product is fused with the sum.
   VQ_INLINE __m512i added(__m512i sums, const float* k, const Code* to,
-                          __mmask16 mask) const noexcept {
+                          __mmask16 mask) const noexcept
+    requires adds
+  {
     using addend_type = typename codes_stage<Stage>::addend_type;
     const Stage& s = this->stage;
     const __m128i r = _mm_maskz_loadu_epi8(mask, s.addend + (to - s.output));

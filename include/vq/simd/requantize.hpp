@@ -140,7 +140,9 @@ struct kernel<requantize_tile<Stage>, simd::on<Arch>> {
       return V(simd::held(static_cast<typename V::register_type>(product)));
     }
     VQ_INLINE static V residual(const Stage& stage, const Code* out, index_type step,
-                                index_type count) noexcept {
+                                index_type count) noexcept
+      requires a_placed_stage<Stage>
+    {
       using addend_type = typename simd::codes_stage<Stage>::addend_type;
       using addends = simd::codes<Arch, bytes, addend_type>;
       const addend_type* from = stage.addend + (out - stage.output);
