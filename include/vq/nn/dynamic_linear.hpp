@@ -7,12 +7,13 @@
 //   std::vector<std::byte> workspace(vq::linear_workspace(vq::simd::native, vq::dynamic_int8, x, *w));
 //   vq::status s = vq::linear(vq::simd::native, vq::dynamic_int8, x, *w, w_scales, bias, y, workspace);
 //
-// For layers whose activations have no range that a calibration could find (transformers): the
-// result of torch.ao's and ONNX Runtime's dynamic quantization with a scale for each row. The sums
-// are exact integers, and the floats are the same for every execution and number of threads:
+// For layers whose activations have no range that a calibration could find (transformers): dynamic
+// quantization, row-wise or per token. The sums are exact integers, and the floats are the same for
+// every execution and number of threads:
 //
-//   |y - x * W^T| <= sum over k of |w[o][k] * w_scale[o]| * scale[m] / 2, and 2^-22 of |y|
+//   |error| <= sum over k of |w| * scale[m] / 2 + (|bias| + sum over k of |x * w|) * 2^-22
 //
+// with w the weights as floats: half a step of each activation, and the roundings of the last floats.
 // A row is read twice while it lies in the cache and written once, as bytes; zero points are taken
 // out of the sums where they leave the registers (to_float_by_row). Rows that are one run of memory
 // (a contiguous x) are quantized by wide kernels.
