@@ -36,7 +36,7 @@ inline vq::range limits_of(const operation& op, index_type c) {
   }
   if (const auto* fc = std::get_if<linear>(&op)) return fc->clamp;
   if (const auto* sum = std::get_if<add>(&op)) return sum->clamp;
-  if (const auto* relu = std::get_if<activation>(&op)) return relu->clamp;
+  if (const auto* act = std::get_if<activation>(&op)) return act->clamp;
   return unclamped;
 }
 

@@ -23,6 +23,10 @@
 //
 // Any policy; where it offers candidates() these are tried, else shrunk and widened ranges. Memory:
 // one number per candidate and group, besides one sample: the images are played back, not kept.
+// Measured, one layer of the bundled vision transformer at 4 bits, 24 images, KL of the answers on
+// others: the first MLP layer 0.0103 by min-max, 0.0004 by either metric; the second, 0.0150 by
+// min-max, gets worse by both (0.042, 0.049): the error of one output is not that of the network.
+// Squared gradients were no better than squared errors there. So compare on the answers.
 // Without gradients `hessian` compares by squared error, and metric_used() and note() say so. A cost
 // of one product per candidate and sample; the paper finds 20 candidates nearly as good as 100, one
 // round nearly as good as three, and 32 images enough.
