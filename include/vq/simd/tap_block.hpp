@@ -1,7 +1,7 @@
 // The units of depthwise convolutions: what an instruction set does for four rows of taps.
 //
 //   with a dot_product       [row 0, row 1, row 2, row 3] of a channel in 32 bits
-//   avx512, avx2 without     rows in pairs of 16 bits, vpmaddwd
+//   x86 without              rows in pairs of 16 bits, pmaddwd
 #ifndef VQ_SIMD_TAP_BLOCK_HPP
 #define VQ_SIMD_TAP_BLOCK_HPP
 
@@ -72,18 +72,18 @@ struct tap_block<A, Arch, Lanes> {
 #endif
 };
 
-#if defined(__AVX2__)
+#if defined(__x86_64__)
 
 template <class A, class Arch, int Lanes>
-  requires(!has_dot_product<std::uint8_t, Arch> &&
-           (std::derived_from<Arch, avx2> || std::derived_from<Arch, avx512>))
+  requires multiplies_pairs<Arch>
 struct tap_block<A, Arch, Lanes> {
   using wide = pair_lanes<Lanes>;
   using sums = typename wide::sums;
   struct codes {  // rows 0 and 1, rows 2 and 3, as 16-bit pairs
     sums v[2];
   };
-  static constexpr int most_lanes = 2, positions = 2, rows = 1;
+  static constexpr int most_lanes = lanes_of<Arch> == 4 ? 1 : 2;
+  static constexpr int positions = most_lanes, rows = 1;
 
   template <int Count>
   VQ_INLINE static void interleave(const A* a, index_type step, codes* to) {

@@ -3,13 +3,13 @@
 //
 //   for a group of rows, for 128 steps of k
 //     64 columns of b -> pairs (k, k + 1) of 16 bits, 16 KiB
-//     for 6 rows
+//     for 6 rows (SSE: 2)
 //       those of a    -> 16 bits, 1.5 KiB
 //       for 16 columns multiply; sums wait in memory for the next steps of k
 //
 // Widening in the loop instead (panel_block_x86.hpp) costs a third more instructions; it is left to
-// few rows. Emerald Rapids, one core, GCC 12 -mavx2: 113 GOP/s of the 128 that vpmaddwd and vpaddd
-// allow, against 82.
+// few rows, and SSE does without. Emerald Rapids, one core, GCC 12 -mavx2: 113 GOP/s of the 128 that
+// vpmaddwd and vpaddd allow, against 82; for the baseline CPU 50, against 5.6 of the reference.
 #ifndef VQ_SIMD_WIDENED_PANELS_HPP
 #define VQ_SIMD_WIDENED_PANELS_HPP
 
@@ -20,16 +20,16 @@
 
 #include <vq/nn/gemm.hpp>
 #include <vq/simd/codes.hpp>
-#include <vq/simd/dot_product.hpp>
 #include <vq/simd/execution.hpp>
 #include <vq/simd/finish.hpp>
 #include <vq/simd/held.hpp>
 #include <vq/simd/pair_lanes.hpp>
+#include <vq/simd/panel_block.hpp>
 
 namespace vq::inline v1::simd {
 
 template <class Arch>
-concept widens_panels = !has_dot_product<std::uint8_t, Arch> && std::derived_from<Arch, avx2>;
+concept widens_panels = multiplies_pairs<Arch> && !std::derived_from<Arch, avx512>;
 
 // 16 columns of a tile, 128 steps of k.
 template <class Arch>
@@ -38,6 +38,7 @@ struct widened_tile {
   static constexpr int parts = 4 / lanes;
   static constexpr index_type columns_of_register = 4 * lanes;
   static constexpr index_type steps = 128;
+  static constexpr index_type rows = lanes == 1 ? 2 : 6;  // for 16 registers
   using wide = pair_lanes<lanes>;
   struct sums {
     typename wide::sums v[std::size_t{parts}];
@@ -114,7 +115,7 @@ struct widened_panels {
  private:
   using unit = widened_tile<Arch>;
   using wide = typename unit::wide;
-  static constexpr index_type tile_rows = 6, most_rows = 48;
+  static constexpr index_type tile_rows = unit::rows, most_rows = 48;
   static constexpr index_type chunk = unit::steps / panel::group;
 
   struct job {
@@ -234,5 +235,20 @@ struct widened_panels {
 };
 
 }  // namespace vq::inline v1::simd
+
+namespace vq::inline v1 {
+
+template <byte_code A, output_stage Stage, class Arch>
+  requires(simd::widens_panels<Arch> && !simd::has_panel_block<A, Arch>)
+struct kernel<multiply_panel<A, Stage>, simd::on<Arch>> {
+  [[gnu::flatten]] void operator()(
+      const code_rows<A>& a, const code_panels& b, const Stage& stage,
+      const output_rows<typename Stage::output_type>& to) const noexcept {
+    if (b.depth == 0) return multiply_panel<A, Stage>{}(a, b, stage, to);
+    simd::widened_panels<A, Stage, Arch>::multiply(a, b, stage, to);
+  }
+};
+
+}  // namespace vq::inline v1
 
 #endif
