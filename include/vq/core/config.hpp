@@ -29,8 +29,10 @@
 // the path of another.
 #if defined(__GNUC__)
 #define VQ_INLINE [[gnu::always_inline]] inline
+#define VQ_INLINE_LAMBDA __attribute__((always_inline))  // behind the parameters
 #else
 #define VQ_INLINE inline
+#define VQ_INLINE_LAMBDA
 #endif
 
 namespace vq::inline v1 {

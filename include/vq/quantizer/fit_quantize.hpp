@@ -28,7 +28,7 @@ struct fit_encode_strip {
   constexpr bool operator()(const Policy& policy, typename Policy::param_type* params, strip s,
                             const float* in, stored_type* out) const noexcept {
     bool finite = true;
-    s.for_each_run([&](index_type run, index_type offset) {
+    s.for_each_run([&](index_type run, index_type offset) VQ_INLINE_LAMBDA {
       const observed o = range_operation<Policy>{}(in + offset, s.length);
       finite = finite && o.finite;
       params[run] = fit_run(policy, s.short_run, o.seen);
