@@ -50,13 +50,14 @@ inline graph with_dequantized_weights(const quantized_graph& q) {
     }
     const auto& w = q.weights[at(i)];
     if (!w) continue;
-    const float in = q.outputs[at(g[i].inputs[0])]->scale;
+    const auto& from = q.outputs[at(g[i].inputs[0])];
+    const vq::affine_param* in = from ? affine_of(*from) : nullptr;
     const auto replace = [&](auto& layer) {
       layer.weight = dequantized(*w, layer.weight.shape);
       layer.bias = w->bias;
-      if (!q.outputs[at(i)]) return;  // a layer that gives floats adds its bias as floats
+      if (in == nullptr || !q.outputs[at(i)]) return;  // the bias is added in floats
       for (std::size_t c = 0; c < layer.bias.size(); ++c) {
-        layer.bias[c] = static_cast<float>(w->bias_codes[c]) * (in * w->params[c].scale);
+        layer.bias[c] = static_cast<float>(w->bias_codes[c]) * (in->scale * w->params[c].scale);
       }
     };
     if (auto* conv = std::get_if<conv2d>(&g[i].op)) replace(*conv);
@@ -71,7 +72,6 @@ class fake_quantized_network {
 
   explicit fake_quantized_network(const quantized_graph& q)
       : network_(with_dequantized_weights(q)),
-        bits_(q.scheme.activation_bits),
         outputs_(q.outputs) {}
 
   workspace_type workspace() const { return network_.workspace(); }
@@ -84,12 +84,8 @@ class fake_quantized_network {
   std::span<const float> run(std::span<const float> image, workspace_type& memory,
                              Hook&& hook) const {
     return network_.run(image, memory, [&](index_type node, std::span<float> output) {
-      if (const auto& param = outputs_[at(node)]) {
-        const vq::tensor_view<float, 1> values(output.data(), {std::ssize(output)});
-        visit_activation_format(bits_, [&](auto q) {
-          static_cast<void>(
-              vq::fake_quantize(vq::simd::native, q, values, std::span(&*param, 1), values));
-        });
+      if (const auto& format = outputs_[at(node)]) {
+        static_cast<void>(simulate(vq::simd::native, *format, output));
       }
       hook(node, output);
     });
@@ -97,8 +93,7 @@ class fake_quantized_network {
 
  private:
   float_executor network_;
-  int bits_;
-  std::vector<std::optional<vq::affine_param>> outputs_;
+  std::vector<std::optional<output_format>> outputs_;
 };
 
 }  // namespace engine

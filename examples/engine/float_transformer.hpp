@@ -9,6 +9,7 @@
 #include <span>
 
 #include <Eigen/Core>
+#include <unsupported/Eigen/SpecialFunctions>
 
 #include "engine/float_conv2d.hpp"
 #include "engine/transformer_operation.hpp"
@@ -44,13 +45,11 @@ inline float_kernel prepare(const layer_norm& op, std::span<const shape_type>,
   }};
 }
 
-inline float gelu_of(float x) {
-  return 0.5f * x * (1 + std::erf(x / std::numbers::sqrt2_v<float>));
-}
-
 inline float_kernel prepare(const gelu&, std::span<const shape_type>, const shape_type& out) {
   return {[size = volume(out)](std::span<const float* const> from, float* to, float*) {
-    std::transform(from[0], from[0] + size, to, gelu_of);
+    const Eigen::Map<const Eigen::ArrayXf> x(from[0], size);
+    const float root = 1 / std::numbers::sqrt2_v<float>;
+    Eigen::Map<Eigen::ArrayXf>(to, size) = 0.5f * x * (1 + (x * root).erf());
   }};
 }
 

@@ -59,14 +59,9 @@ class int8_kernel_builder {
 
   kernel_or_status operator()(const input&) const {
     if (!out_) return vq::status::bad_argument;
-    return int8_kernel{[size = volume(node_.shape), bits = q_.scheme.activation_bits,
-                        param = out_->param](const int8_call& c) {
-      const vq::tensor_view<const float, 1> image(c.image, {size});
-      vq::status s = vq::status::ok;
-      visit_activation_format(bits, [&](auto q) {
-        s = vq::quantize(E{}, q, image, std::span(&param, 1), std::span(c.codes, at(size)));
-      });
-      return s;
+    return int8_kernel{[size = at(volume(node_.shape)),
+                        format = *q_.outputs[0]](const int8_call& c) {
+      return encode(E{}, format, {c.image, size}, {c.codes, size});
     }};
   }
 
@@ -149,9 +144,10 @@ class int8_kernel_builder {
 
  private:
   std::optional<code_format> format_of(index_type node) const {
-    const auto& param = q_.outputs[at(node)];
-    if (!param) return std::nullopt;
-    return code_format{*param, activation_limits(q_.scheme.activation_bits)};
+    const auto& format = q_.outputs[at(node)];
+    const vq::affine_param* param = format ? affine_of(*format) : nullptr;
+    if (param == nullptr) return std::nullopt;
+    return code_format{*param, activation_limits(bits_of(*format))};
   }
 
   const quantized_graph& q_;

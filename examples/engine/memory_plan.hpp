@@ -10,13 +10,24 @@
 
 namespace engine {
 
+// How long every node's output is, in elements, and who reads it.
+struct tensor_sizes {
+  const graph& of;
+  std::vector<index_type> of_node;
+
+  explicit tensor_sizes(const graph& g) : of(g) {
+    for (const node& n : g.nodes) of_node.push_back(volume(n.shape));
+  }
+};
+
 struct memory_plan {
   std::vector<index_type> offset;  // of every node's output, in elements
   index_type size = 0;             // of the whole block
 };
 
 // First fit in the order of computation. Offsets are multiples of `alignment` elements.
-inline memory_plan plan_memory(const graph& g, index_type alignment) {
+inline memory_plan plan_memory(const tensor_sizes& sizes, index_type alignment) {
+  const graph& g = sizes.of;
   struct place {
     index_type begin, end, last_use;
   };
@@ -31,7 +42,7 @@ inline memory_plan plan_memory(const graph& g, index_type alignment) {
   std::vector<place> taken;  // by rising begin
   for (index_type i = 0; i < g.size(); ++i) {
     std::erase_if(taken, [i](const place& p) { return p.last_use < i; });
-    const index_type length = (volume(g[i].shape) + alignment - 1) / alignment * alignment;
+    const index_type length = (sizes.of_node[at(i)] + alignment - 1) / alignment * alignment;
     index_type begin = 0;
     auto before = taken.begin();
     for (; before != taken.end() && before->begin < begin + length; ++before) begin = before->end;
@@ -40,6 +51,9 @@ inline memory_plan plan_memory(const graph& g, index_type alignment) {
     plan.size = std::max(plan.size, begin + length);
   }
   return plan;
+}
+inline memory_plan plan_memory(const graph& g, index_type alignment) {
+  return plan_memory(tensor_sizes(g), alignment);
 }
 
 }  // namespace engine

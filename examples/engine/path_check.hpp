@@ -9,7 +9,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <cstdlib>
 #include <span>
 #include <vector>
 
@@ -57,14 +56,21 @@ path_difference compare_paths(const quantized_graph& q, const IntegerNetwork& in
 
     const auto layerwise = simulated.run(image, memory, [&](index_type n, std::span<float> out) {
       if (!q.outputs[at(n)]) return;
-      const activation_policy<8> policy;  // codes fit all formats: only scale and zero point count
-      for (std::size_t k = 0; k < out.size(); ++k) {
-        const int expected = codes[at(n)][k];
-        const int code = static_cast<int>(policy.encode(out[k], *q.outputs[at(n)]));
-        d.different_codes += code != expected ? 1 : 0;
-        d.largest_code_difference = std::max(d.largest_code_difference, std::abs(code - expected));
-        out[k] = policy.decode(static_cast<float>(expected), *q.outputs[at(n)]);
-      }
+      std::visit(
+          [&]<class Policy>(const coded<Policy>& format) {
+            constexpr Policy policy;
+            for (std::size_t k = 0; k < out.size(); ++k) {
+              const float expected = codes[at(n)][k];
+              const float code = policy.encode(out[k], format.param);
+              out[k] = policy.decode(expected, format.param);
+              // Twin formats have two codes for zero: what codes stand for is compared.
+              if (policy.decode(code, format.param) == out[k]) continue;
+              ++d.different_codes;
+              d.largest_code_difference = std::max(d.largest_code_difference,
+                                                   static_cast<int>(std::fabs(code - expected)));
+            }
+          },
+          *q.outputs[at(n)]);
       d.codes += std::ssize(out);
     });
     d.same_input_logit_difference =

@@ -1,4 +1,4 @@
-// A graph with everything that quantization adds to it: codes of the weights, parameters of the
+// A graph with everything that quantization adds to it: codes of the weights, formats of the
 // activations. The integer network and its simulation in floats are both made from this.
 #ifndef ENGINE_QUANTIZED_GRAPH_HPP
 #define ENGINE_QUANTIZED_GRAPH_HPP
@@ -8,8 +8,8 @@
 #include <utility>
 #include <vector>
 
-#include "engine/format.hpp"
 #include "engine/graph.hpp"
+#include "engine/output_format.hpp"
 #include "engine/weight_quantization.hpp"
 
 namespace engine {
@@ -28,7 +28,7 @@ struct quantized_graph {
   graph network;
   quantization_scheme scheme;
   // For every node; none where the output stays in floats, or where there is no weight.
-  std::vector<std::optional<vq::affine_param>> outputs;
+  std::vector<std::optional<output_format>> outputs;
   std::vector<std::optional<quantized_weight>> weights;
 
   // Codes, scales and zero points, biases, and what stays in floats.
@@ -68,7 +68,9 @@ inline vq::result<quantized_graph, vq::failure> quantize_graph(
   quantized_graph q{g, scheme, {}, {}};
   const std::vector<bool> quantized = quantized_outputs(g, scheme);
   for (std::size_t i = 0; i < g.nodes.size(); ++i) {
-    q.outputs.push_back(quantized[i] ? std::optional(activations.params[i]) : std::nullopt);
+    q.outputs.emplace_back();
+    if (!quantized[i]) continue;
+    q.outputs.back() = affine_format(scheme.activation_bits, activations.params[i]);
   }
   for (const node& n : g.nodes) {
     q.weights.emplace_back();
@@ -78,7 +80,7 @@ inline vq::result<quantized_graph, vq::failure> quantize_graph(
     const std::size_t from = at(n.inputs[0]);
     if (!q.outputs[from]) continue;  // a layer that reads floats stays in floats
 
-    layer_input in{*q.outputs[from], {}, conv != nullptr ? conv->groups : 1};
+    layer_input in{*affine_of(*q.outputs[from]), {}, conv != nullptr ? conv->groups : 1};
     if (!activations.means.empty()) in.means = activations.means[from];
     auto w = conv != nullptr ? quantize_weight(conv->weight, conv->bias, in, scheme.weights)
                              : quantize_weight(fc->weight, fc->bias, in, scheme.weights);

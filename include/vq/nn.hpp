@@ -4,6 +4,7 @@
 #define VQ_NN_HPP
 
 #include <vq/nn/add.hpp>
+#include <vq/nn/attention.hpp>
 #include <vq/nn/conv2d.hpp>
 #include <vq/nn/dynamic_linear.hpp>
 #include <vq/nn/fixed_point.hpp>

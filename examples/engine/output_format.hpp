@@ -1,0 +1,96 @@
+// The number format of one tensor of activations: a policy of the library with its parameters. A
+// format of your own takes part as one more entry of the variant; nothing else needs to know it.
+//
+//   affine            evenly spaced, with a zero point: the format of integer kernels
+//   twin, two-sided   after softmax, after GELU (PTQ4ViT)
+//   log2, log-sqrt2   after softmax (FQ-ViT, RepQ-ViT); 4 bits, since more buy reach, not precision
+#ifndef ENGINE_OUTPUT_FORMAT_HPP
+#define ENGINE_OUTPUT_FORMAT_HPP
+
+#include <span>
+#include <string>
+#include <variant>
+
+#include <vq/policy/log_scale.hpp>
+#include <vq/policy/twin_uniform.hpp>
+
+#include "engine/format.hpp"
+
+namespace engine {
+
+template <vq::quantizer_policy Policy>
+struct coded {
+  using policy_type = Policy;
+  using quantizer_type = bytewise<Policy, vq::per_tensor>;
+
+  typename Policy::param_type param;
+
+  std::span<const typename Policy::param_type> params() const { return {&param, 1}; }
+};
+
+using output_format =
+    std::variant<coded<activation_policy<8>>, coded<activation_policy<6>>,
+                 coded<activation_policy<4>>, coded<vq::twin_uniform<8>>, coded<vq::twin_uniform<6>>,
+                 coded<vq::twin_uniform<4>>, coded<vq::twin_uniform<8, vq::two_sided>>,
+                 coded<vq::twin_uniform<6, vq::two_sided>>,
+                 coded<vq::twin_uniform<4, vq::two_sided>>, coded<vq::log2_scale<4>>,
+                 coded<vq::log_sqrt2_scale<4>>>;
+
+// 8, 6 or 4 bits, evenly spaced.
+inline output_format affine_format(int bits, vq::affine_param param) {
+  output_format made;
+  visit_activation_format(bits, [&](auto q) {
+    made = coded<typename decltype(q)::policy_type>{param};
+  });
+  return made;
+}
+
+// The scale and zero point of an evenly spaced format; null for others.
+inline const vq::affine_param* affine_of(const output_format& format) {
+  return std::visit(
+      [](const auto& f) -> const vq::affine_param* {
+        if constexpr (vq::affine_policy<typename std::decay_t<decltype(f)>::policy_type>) {
+          return &f.param;
+        } else {
+          return nullptr;
+        }
+      },
+      format);
+}
+
+inline int bits_of(const output_format& format) {
+  return std::visit([](const auto& f) { return std::decay_t<decltype(f)>::policy_type::bits; },
+                    format);
+}
+inline std::string name_of(const output_format& format) {
+  return std::visit(
+      [](const auto& f) -> std::string { return std::decay_t<decltype(f)>::policy_type::name; },
+      format);
+}
+
+// Floats become codes, or what their codes stand for. Sizes are the caller's business.
+template <vq::execution E>
+vq::status encode(E e, const output_format& format, std::span<const float> values,
+                  std::span<activation_code> codes) {
+  const vq::tensor_view<const float, 1> x(values.data(), {std::ssize(values)});
+  return std::visit(
+      [&](const auto& f) {
+        using quantizer = typename std::decay_t<decltype(f)>::quantizer_type;
+        return vq::quantize(e, quantizer{}, x, f.params(), codes);
+      },
+      format);
+}
+template <vq::execution E>
+vq::status simulate(E e, const output_format& format, std::span<float> values) {
+  const vq::tensor_view<float, 1> x(values.data(), {std::ssize(values)});
+  return std::visit(
+      [&](const auto& f) {
+        using quantizer = typename std::decay_t<decltype(f)>::quantizer_type;
+        return vq::fake_quantize(e, quantizer{}, x, f.params(), x);
+      },
+      format);
+}
+
+}  // namespace engine
+
+#endif

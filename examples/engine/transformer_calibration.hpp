@@ -1,0 +1,206 @@
+// Quantizes a vision transformer from calibration images, in the order of computation: each layer is
+// fitted to what the layers before it, quantized already, will really give it.
+//
+//   output of a layer norm   one grid per channel, turned into one grid for all (RepQ-ViT), or
+//                            affine like the outputs of linear layers and attention
+//   after softmax and GELU   the candidate with the best signal-to-noise ratio on the images
+//   weights                  symmetric per channel; weight_refinement.hpp
+//
+// Everything that a matrix product reads becomes codes. The bundled ViT takes 64 images.
+#ifndef ENGINE_TRANSFORMER_CALIBRATION_HPP
+#define ENGINE_TRANSFORMER_CALIBRATION_HPP
+
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "engine/format_choice.hpp"
+#include "engine/network_pair.hpp"
+#include "engine/precision.hpp"
+#include "engine/weight_refinement.hpp"
+
+namespace engine {
+
+struct transformer_scheme {
+  enum class norm_grid { per_tensor, reparameterized };
+
+  precision bits = {};
+  estimator range = estimator::minmax;  // or mse: of activations
+  norm_grid norms = norm_grid::per_tensor;
+  std::vector<format_family> probabilities = {format_family::affine};  // candidates
+  std::vector<format_family> after_gelu = {format_family::affine};
+  weight_recipe weights = {};
+  index_type images = 64;  // of calibration; at most 128
+};
+
+// What a matrix product reads.
+inline std::vector<bool> matrix_operands(const graph& g) {
+  std::vector<bool> read(g.nodes.size());
+  for (const node& n : g.nodes) {
+    if (!has_weight(n) && !n.is<attention_scores>() && !n.is<attention_context>()) continue;
+    for (const index_type from : n.inputs) read[at(from)] = true;
+  }
+  return read;
+}
+
+class transformer_calibration {
+ public:
+  using outcome = std::optional<vq::failure>;
+
+  transformer_calibration(const graph& g, const image_set& images, const transformer_scheme& scheme,
+                          const parallel_for& run)
+      : nets_(g, images, scheme.images, run), scheme_(scheme), run_(run), readers_(g.consumers()) {}
+
+  // Errors: a precision rule that selects nothing; what the library says of a layer, with its name.
+  vq::result<quantized_graph, vq::failure> quantize() && {
+    const graph& g = nets_.exact;
+    auto bits = assign_bits(g, scheme_.bits);
+    if (!bits) return bits.error();
+    bits_ = *std::move(bits);
+    const std::vector<bool> operand = matrix_operands(g);
+    for (index_type i = 0; i < g.size(); ++i) {
+      vq::status s = vq::status::ok;
+      if (has_weight(g[i])) s = quantize_weight_of(i);
+      if (s == vq::status::ok && operand[at(i)] && bits_[at(i)].outputs <= 8) s = find_format(i);
+      if (s != vq::status::ok) {
+        return vq::failure{s, vq::sentence("calibration: layer ", vq::in_quotes(g[i].name), ": ",
+                                           vq::describe(s))};
+      }
+      if (is_cut(g, i)) {
+        nets_.advance(i);
+        moments_of_ = -1;
+      }
+    }
+    return std::move(nets_.quantized);
+  }
+
+ private:
+  node& at_node(index_type i) { return nets_.quantized.network[i]; }
+
+  vq::status quantize_weight_of(index_type i) {
+    const index_type from = at_node(i).inputs[0];
+    const auto& format = nets_.quantized.outputs[at(from)];
+    const vq::affine_param* in = format ? affine_of(*format) : nullptr;
+    const int bits = bits_[at(i)].weights;
+    auto& weight = nets_.quantized.weights[at(i)];
+    if (auto* conv = std::get_if<conv2d>(&at_node(i).op)) {
+      auto w = quantize_weight(
+          conv->weight, conv->bias, {in != nullptr ? *in : vq::affine_param{}, {}, conv->groups},
+          {bits, weight_scheme::sharing::per_channel, scheme_.weights.range});
+      if (!w) return w.error();
+      weight = *std::move(w);
+      return vq::status::ok;
+    }
+    if (scheme_.weights.needs_moments() && moments_of_ != from) gather_moments(from);
+    auto w = refine_weight(std::get<linear>(at_node(i).op), moments_ ? &*moments_ : nullptr, in,
+                           bits, scheme_.weights);
+    if (!w) return w.error();
+    weight = *std::move(w);
+    return vq::status::ok;
+  }
+
+  // Of the inputs of linear layers that read node `from`; kept for all of them.
+  void gather_moments(index_type from) {
+    const index_type features = at_node(from).shape.back();
+    moments_.emplace(features);
+    moments_of_ = from;
+    nets_.for_each_output(from, true, [&](std::span<const float> q, std::span<const float> x) {
+      moments_->add(q.data(), x.data(), std::ssize(q) / features);
+    });
+  }
+
+  vq::status find_format(index_type i) {
+    const node& n = at_node(i);
+    const bool rewritten = scheme_.norms == transformer_scheme::norm_grid::reparameterized;
+    if (rewritten && n.is<layer_norm>() && linear_layers_read(i)) return reparameterize_norm(i);
+    static const std::vector<format_family> affine{format_family::affine};
+    const auto& candidates = n.is<softmax>() ? scheme_.probabilities
+                             : n.is<gelu>()  ? scheme_.after_gelu
+                                             : affine;
+    vq::histogram_observer seen;
+    vq::status s = vq::status::ok;
+    nets_.for_each_output(i, false, [&](std::span<const float> q, std::span<const float>) {
+      if (s == vq::status::ok) s = observe(seen, {q.data(), {std::ssize(q)}});
+    });
+    if (s != vq::status::ok) return s;
+    const auto h = seen.snapshot();
+    if (!h) return h.error();
+    auto chosen = choose_format(*h, bits_[at(i)].outputs, scheme_.range, candidates);
+    if (!chosen) return chosen.error();
+    nets_.quantized.outputs[at(i)] = std::move(chosen->format);
+    return vq::status::ok;
+  }
+
+  static vq::status observe(vq::histogram_observer& seen,
+                            const vq::tensor_view<const float, 1>& values) {
+    return seen.observe(vq::simd::native, values);
+  }
+
+  bool linear_layers_read(index_type i) const {
+    for (const index_type reader : readers_[at(i)]) {
+      if (!nets_.exact[reader].is<linear>()) return false;
+    }
+    return true;
+  }
+
+  // One grid for each channel, then the rewriting that makes them one.
+  vq::status reparameterize_norm(index_type i) {
+    const index_type channels = at_node(i).shape.back();
+    const int bits = bits_[at(i)].outputs;
+    std::vector<vq::histogram_observer> seen(at(channels));
+    vq::status s = vq::status::ok;
+    nets_.for_each_output(i, false, [&](std::span<const float> q, std::span<const float>) {
+      for (index_type c = 0; c < channels && s == vq::status::ok; ++c) {
+        s = observe(seen[at(c)], {q.data() + c, {std::ssize(q) / channels}, {channels}});
+      }
+    });
+    std::vector<vq::affine_param> params(at(channels));
+    std::vector<vq::status> each(at(channels), s);
+    run_(channels, [&](index_type c, index_type) {
+      if (each[at(c)] != vq::status::ok) return;
+      visit_activation_format(bits, [&](auto q) {
+        const auto found =
+            scheme_.range == estimator::mse
+                ? vq::estimate_params(q.policy, seen[at(c)], vq::mse{.steps = 30, .rounds = 1})
+                : vq::estimate_params(q.policy, seen[at(c)], vq::minmax{});
+        each[at(c)] = found ? vq::status::ok : found.error();
+        if (found) params[at(c)] = *found;
+      });
+    });
+    for (const vq::status one : each) {
+      if (one != vq::status::ok) return one;
+    }
+    const vq::layer_grid grid = vq::grid_of_all(params);
+    for (graph* g : {&nets_.quantized.network, &nets_.exact}) {
+      auto& norm = std::get<layer_norm>((*g)[i].op);
+      std::vector<vq::linear_reader> readers;
+      for (const index_type reader : readers_[at(i)]) {
+        auto& fc = std::get<linear>((*g)[reader].op);
+        readers.push_back({view<2>(fc.weight), fc.bias});
+      }
+      s = vq::reparameterize(params, grid, norm.gamma, norm.beta, readers);
+      if (s != vq::status::ok) return s;
+    }
+    nets_.quantized.outputs[at(i)] = affine_format(bits, grid.param());
+    return vq::status::ok;
+  }
+
+  network_pair nets_;
+  transformer_scheme scheme_;
+  parallel_for run_;
+  std::vector<std::vector<index_type>> readers_;
+  std::vector<bit_choice> bits_;
+  std::optional<vq::input_moments> moments_;
+  index_type moments_of_ = -1;
+};
+
+inline vq::result<quantized_graph, vq::failure> quantize_transformer(
+    const graph& g, const image_set& images, const transformer_scheme& scheme,
+    const parallel_for& run) {
+  return transformer_calibration(g, images, scheme, run).quantize();
+}
+
+}  // namespace engine
+
+#endif
