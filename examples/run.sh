@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# Builds and runs the demo: trained CNNs in FP32 and INT8, side by side.
+# Builds and runs a demo: trained CNNs in FP32 and INT8, or a vision transformer in 8, 6 and 4 bits.
 #   bash examples/run.sh [--model DIR] [--data FILE] [--json FILE]
+#   bash examples/run.sh vit [--variants 'w4a4-*'] [--json FILE]
 # VQ_PRESET selects another preset of CMakePresets.json than release.
 set -euo pipefail
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
@@ -9,11 +10,16 @@ source "$root/cmake/packages.sh"
 need g++=c++ cmake=cmake ninja-build=ninja \
   nlohmann-json3-dev=nlohmann/ libeigen3-dev=eigen3/ libxsimd-dev=xsimd/ libcli11-dev=CLI/
 
+demo=cnn_demo
+if [[ ${1:-} == vit ]]; then
+  demo=vit_demo
+  shift
+fi
 preset=${VQ_PRESET:-release}
 (
   cd "$root"
   cmake --preset "$preset" -DVQ_BUILD_TESTS=OFF -DVQ_BUILD_BENCHMARKS=OFF -DVQ_BUILD_EXAMPLES=ON
-  cmake --build --preset "$preset" --parallel "$(jobs_for_this_machine)" --target cnn_demo
+  cmake --build --preset "$preset" --parallel "$(jobs_for_this_machine)" --target "$demo"
 )
 # In the caller's folder, so that relative names mean what they say.
-exec "$root/build/$preset/bin/cnn_demo" "$@"
+exec "$root/build/$preset/bin/$demo" "$@"

@@ -3,9 +3,7 @@
 #define ENGINE_CALIBRATION_HPP
 
 #include <algorithm>
-#include <array>
 #include <span>
-#include <string_view>
 #include <vector>
 
 #include <vq/calibrate/entropy.hpp>
@@ -17,24 +15,13 @@
 #include <vq/calibrate/torch_l2.hpp>
 #include <vq/simd.hpp>
 
+#include "engine/estimator.hpp"
 #include "engine/float_executor.hpp"
 #include "engine/format.hpp"
 #include "engine/image_set.hpp"
 #include "engine/parallel.hpp"
 
 namespace engine {
-
-enum class estimator { minmax, moving_average, percentile, mse, entropy, torch_l2 };
-
-inline constexpr std::array all_estimators{estimator::minmax,     estimator::moving_average,
-                                           estimator::percentile, estimator::mse,
-                                           estimator::entropy,    estimator::torch_l2};
-
-constexpr std::string_view name_of(estimator e) {
-  constexpr std::array names{"minmax", "moving-average", "percentile",
-                             "mse",    "entropy",        "torch-l2"};
-  return names[static_cast<std::size_t>(e)];
-}
 
 // One tensor, as the observers of the library saw it: 64 KiB whatever the number of images.
 struct tensor_statistics {

@@ -11,12 +11,13 @@
 #include <utility>
 #include <vector>
 
-#include "engine/calibration.hpp"
+#include <vq/calibrate/estimate_params.hpp>
+#include <vq/calibrate/mse.hpp>
+
 #include "engine/output_format.hpp"
+#include "engine/transformer_scheme.hpp"
 
 namespace engine {
-
-enum class format_family { affine, twin, twin_two_sided, log2, log_sqrt2 };
 
 // Calls f(policy) with the family's format of 8, 6 or 4 bits; log formats have 4.
 template <class F>
@@ -36,6 +37,10 @@ void visit_family(format_family family, int bits, F f) {
       return f(vq::log2_scale<4>{});
     case format_family::log_sqrt2:
       return f(vq::log_sqrt2_scale<4>{});
+    case format_family::adaptive_log:
+      return bits == 8   ? f(vq::adaptive_log<8>{})
+             : bits == 6 ? f(vq::adaptive_log<6>{})
+                         : f(vq::adaptive_log<4>{});
   }
 }
 

@@ -4,6 +4,7 @@
 //   affine            evenly spaced, with a zero point: the format of integer kernels
 //   twin, two-sided   after softmax, after GELU (PTQ4ViT)
 //   log2, log-sqrt2   after softmax (FQ-ViT, RepQ-ViT); 4 bits, since more buy reach, not precision
+//   adaptive log      after softmax, with a fitted base (AdaLog)
 #ifndef ENGINE_OUTPUT_FORMAT_HPP
 #define ENGINE_OUTPUT_FORMAT_HPP
 
@@ -11,6 +12,7 @@
 #include <string>
 #include <variant>
 
+#include <vq/policy/adaptive_log.hpp>
 #include <vq/policy/log_scale.hpp>
 #include <vq/policy/twin_uniform.hpp>
 
@@ -34,7 +36,8 @@ using output_format =
                  coded<vq::twin_uniform<4>>, coded<vq::twin_uniform<8, vq::two_sided>>,
                  coded<vq::twin_uniform<6, vq::two_sided>>,
                  coded<vq::twin_uniform<4, vq::two_sided>>, coded<vq::log2_scale<4>>,
-                 coded<vq::log_sqrt2_scale<4>>>;
+                 coded<vq::log_sqrt2_scale<4>>, coded<vq::adaptive_log<8>>,
+                 coded<vq::adaptive_log<6>>, coded<vq::adaptive_log<4>>>;
 
 // 8, 6 or 4 bits, evenly spaced.
 inline output_format affine_format(int bits, vq::affine_param param) {

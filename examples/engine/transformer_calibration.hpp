@@ -1,7 +1,7 @@
 // Quantizes a vision transformer from calibration images, in the order of computation: each layer is
 // fitted to what the layers before it, quantized already, will really give it.
 //
-//   output of a layer norm   one grid per channel, turned into one grid for all (RepQ-ViT), or
+//   output of a layer norm   rewritten first (norm_rewriting.hpp), or
 //                            affine like the outputs of linear layers and attention
 //   after softmax and GELU   the candidate with the best signal-to-noise ratio on the images
 //   weights                  symmetric per channel; weight_refinement.hpp
@@ -17,22 +17,11 @@
 
 #include "engine/format_choice.hpp"
 #include "engine/network_pair.hpp"
-#include "engine/precision.hpp"
+#include "engine/norm_rewriting.hpp"
+#include "engine/transformer_scheme.hpp"
 #include "engine/weight_refinement.hpp"
 
 namespace engine {
-
-struct transformer_scheme {
-  enum class norm_grid { per_tensor, reparameterized };
-
-  precision bits = {};
-  estimator range = estimator::minmax;  // or mse: of activations
-  norm_grid norms = norm_grid::per_tensor;
-  std::vector<format_family> probabilities = {format_family::affine};  // candidates
-  std::vector<format_family> after_gelu = {format_family::affine};
-  weight_recipe weights = {};
-  index_type images = 64;  // of calibration; at most 128
-};
 
 // What a matrix product reads.
 inline std::vector<bool> matrix_operands(const graph& g) {
@@ -112,8 +101,15 @@ class transformer_calibration {
 
   vq::status find_format(index_type i) {
     const node& n = at_node(i);
-    const bool rewritten = scheme_.norms == transformer_scheme::norm_grid::reparameterized;
-    if (rewritten && n.is<layer_norm>() && linear_layers_read(i)) return reparameterize_norm(i);
+    if (n.is<layer_norm>() && scheme_.norms != norm_rewriting::none && linear_layers_read(i)) {
+      auto grid = rewrite_norm(nets_, i, {scheme_.norms, scheme_.range, bits_[at(i)].outputs},
+                               readers_[at(i)], run_);
+      if (!grid) return grid.error();
+      if (*grid) {
+        nets_.quantized.outputs[at(i)] = **std::move(grid);
+        return vq::status::ok;
+      }
+    }
     static const std::vector<format_family> affine{format_family::affine};
     const auto& candidates = n.is<softmax>() ? scheme_.probabilities
                              : n.is<gelu>()  ? scheme_.after_gelu
@@ -121,7 +117,8 @@ class transformer_calibration {
     vq::histogram_observer seen;
     vq::status s = vq::status::ok;
     nets_.for_each_output(i, false, [&](std::span<const float> q, std::span<const float>) {
-      if (s == vq::status::ok) s = observe(seen, {q.data(), {std::ssize(q)}});
+      const vq::tensor_view<const float, 1> values(q.data(), {std::ssize(q)});
+      if (s == vq::status::ok) s = seen.observe(vq::simd::native, values);
     });
     if (s != vq::status::ok) return s;
     const auto h = seen.snapshot();
@@ -132,58 +129,11 @@ class transformer_calibration {
     return vq::status::ok;
   }
 
-  static vq::status observe(vq::histogram_observer& seen,
-                            const vq::tensor_view<const float, 1>& values) {
-    return seen.observe(vq::simd::native, values);
-  }
-
   bool linear_layers_read(index_type i) const {
     for (const index_type reader : readers_[at(i)]) {
       if (!nets_.exact[reader].is<linear>()) return false;
     }
     return true;
-  }
-
-  // One grid for each channel, then the rewriting that makes them one.
-  vq::status reparameterize_norm(index_type i) {
-    const index_type channels = at_node(i).shape.back();
-    const int bits = bits_[at(i)].outputs;
-    std::vector<vq::histogram_observer> seen(at(channels));
-    vq::status s = vq::status::ok;
-    nets_.for_each_output(i, false, [&](std::span<const float> q, std::span<const float>) {
-      for (index_type c = 0; c < channels && s == vq::status::ok; ++c) {
-        s = observe(seen[at(c)], {q.data() + c, {std::ssize(q) / channels}, {channels}});
-      }
-    });
-    std::vector<vq::affine_param> params(at(channels));
-    std::vector<vq::status> each(at(channels), s);
-    run_(channels, [&](index_type c, index_type) {
-      if (each[at(c)] != vq::status::ok) return;
-      visit_activation_format(bits, [&](auto q) {
-        const auto found =
-            scheme_.range == estimator::mse
-                ? vq::estimate_params(q.policy, seen[at(c)], vq::mse{.steps = 30, .rounds = 1})
-                : vq::estimate_params(q.policy, seen[at(c)], vq::minmax{});
-        each[at(c)] = found ? vq::status::ok : found.error();
-        if (found) params[at(c)] = *found;
-      });
-    });
-    for (const vq::status one : each) {
-      if (one != vq::status::ok) return one;
-    }
-    const vq::layer_grid grid = vq::grid_of_all(params);
-    for (graph* g : {&nets_.quantized.network, &nets_.exact}) {
-      auto& norm = std::get<layer_norm>((*g)[i].op);
-      std::vector<vq::linear_reader> readers;
-      for (const index_type reader : readers_[at(i)]) {
-        auto& fc = std::get<linear>((*g)[reader].op);
-        readers.push_back({view<2>(fc.weight), fc.bias});
-      }
-      s = vq::reparameterize(params, grid, norm.gamma, norm.beta, readers);
-      if (s != vq::status::ok) return s;
-    }
-    nets_.quantized.outputs[at(i)] = affine_format(bits, grid.param());
-    return vq::status::ok;
   }
 
   network_pair nets_;

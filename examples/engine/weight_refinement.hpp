@@ -12,17 +12,9 @@
 #include <vq/optimize.hpp>
 
 #include "engine/operation.hpp"
-#include "engine/weight_quantization.hpp"
+#include "engine/transformer_scheme.hpp"
 
 namespace engine {
-
-struct weight_recipe {
-  weight_scheme::estimator range = weight_scheme::estimator::minmax;
-  double ridge = 0;     // damping; 0: no refinement
-  double feedback = 0;  // damping; 0: every weight is rounded to its nearest code
-
-  bool needs_moments() const { return ridge > 0 || feedback > 0; }
-};
 
 // `in`: the parameters of inputs in evenly spaced codes, in whose units the bias becomes codes too;
 // null for others. Changes the layer's weight and bias to what the codes stand for.
