@@ -50,14 +50,13 @@ inline graph with_dequantized_weights(const quantized_graph& q) {
     }
     const auto& w = q.weights[at(i)];
     if (!w) continue;
-    const auto& from = q.outputs[at(g[i].inputs[0])];
-    const vq::affine_param* in = from ? affine_of(*from) : nullptr;
     const auto replace = [&](auto& layer) {
       layer.weight = dequantized(*w, layer.weight.shape);
       layer.bias = w->bias;
-      if (in == nullptr || !q.outputs[at(i)]) return;  // the bias is added in floats
+      if (w->bias_codes.empty() || !q.outputs[at(i)]) return;  // the bias is added in floats
+      const float in = affine_of(*q.outputs[at(g[i].inputs[0])])->scale;
       for (std::size_t c = 0; c < layer.bias.size(); ++c) {
-        layer.bias[c] = static_cast<float>(w->bias_codes[c]) * (in->scale * w->params[c].scale);
+        layer.bias[c] = static_cast<float>(w->bias_codes[c]) * (in * w->params[c].scale);
       }
     };
     if (auto* conv = std::get_if<conv2d>(&g[i].op)) replace(*conv);
@@ -66,11 +65,13 @@ inline graph with_dequantized_weights(const quantized_graph& q) {
   return g;
 }
 
-class fake_quantized_network {
+// Sum: what products are summed in.
+template <class Sum>
+class simulated_network {
  public:
-  using workspace_type = float_executor::workspace_type;
+  using workspace_type = typename graph_executor<Sum>::workspace_type;
 
-  explicit fake_quantized_network(const quantized_graph& q)
+  explicit simulated_network(const quantized_graph& q)
       : network_(with_dequantized_weights(q)),
         outputs_(q.outputs) {}
 
@@ -92,9 +93,11 @@ class fake_quantized_network {
   }
 
  private:
-  float_executor network_;
+  graph_executor<Sum> network_;
   std::vector<std::optional<output_format>> outputs_;
 };
+
+using fake_quantized_network = simulated_network<float>;
 
 }  // namespace engine
 

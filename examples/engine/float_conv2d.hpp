@@ -1,5 +1,5 @@
 // Convolution in floats, channels-last: windows are copied into rows of a matrix, tile by tile, and
-// multiplied by the weights (im2col and GEMM).
+// multiplied by the weights (im2col and GEMM). Sum: what the products are summed in.
 #ifndef ENGINE_FLOAT_CONV2D_HPP
 #define ENGINE_FLOAT_CONV2D_HPP
 
@@ -13,7 +13,9 @@
 
 namespace engine {
 
-using matrix = Eigen::Matrix<float, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
+template <class T>
+using matrix_of = Eigen::Matrix<T, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
+using matrix = matrix_of<float>;
 
 inline float clamped(float x, vq::range r) {
   x = x > r.lowest ? x : r.lowest;
@@ -43,6 +45,7 @@ struct layer_end {
   }
 };
 
+template <class Sum = float>
 class float_conv2d {
  public:
   float_conv2d(const conv2d& op, const shape_type& in, const shape_type& out)
@@ -69,7 +72,9 @@ class float_conv2d {
           for (index_type r = 0; r < rows; ++r) copy_window(in, p + r, g, scratch + r * depth_);
         }
         to.middleCols(g * each, each).noalias() =
-            Eigen::Map<const matrix>(windows, rows, depth_) * weights_[at(g)];
+            (Eigen::Map<const matrix>(windows, rows, depth_).template cast<Sum>() *
+             weights_[at(g)])
+                .template cast<float>();
       }
       end_(to.data(), rows);
     }
@@ -82,12 +87,12 @@ class float_conv2d {
   void pack(const tensor& weight) {
     const index_type each = channels_ / groups_, inputs = weight.extent(1);
     const index_type area = depth_ / inputs;
-    weights_.assign(at(groups_), matrix(depth_, each));
+    weights_.assign(at(groups_), matrix_of<Sum>(depth_, each));
     for (index_type o = 0; o < channels_; ++o) {
       for (index_type i = 0; i < inputs; ++i) {
         for (index_type k = 0; k < area; ++k) {
           weights_[at(o / each)](k * inputs + i, o % each) =
-              weight.values[at((o * inputs + i) * area + k)];
+              Sum{weight.values[at((o * inputs + i) * area + k)]};
         }
       }
     }
@@ -118,8 +123,8 @@ class float_conv2d {
 
   window_walk walk_;
   index_type channels_, groups_, depth_;
-  bool is_product_;              // a 1x1 window without stride: the image is the matrix
-  std::vector<matrix> weights_;  // one per group
+  bool is_product_;  // a 1x1 window without stride: the image is the matrix
+  std::vector<matrix_of<Sum>> weights_;  // one per group
   layer_end end_;
 };
 

@@ -22,16 +22,18 @@
 
 namespace engine {
 
-class float_executor {
+// Sum: what products are summed in.
+template <class Sum>
+class graph_executor {
  public:
   using workspace_type = std::vector<float>;
 
-  explicit float_executor(const graph& g) : plan_(plan_memory(g, 16)) {
+  explicit graph_executor(const graph& g) : plan_(plan_memory(g, 16)) {
     for (const node& n : g.nodes) {
       std::vector<shape_type> shapes;
       for (const index_type from : n.inputs) shapes.push_back(g[from].shape);
       steps_.push_back(
-          {std::visit([&](const auto& op) { return prepare(op, shapes, n.shape); }, n.op), n.inputs,
+          {std::visit([&](const auto& op) { return prepare_any<Sum>(op, shapes, n.shape); }, n.op), n.inputs,
            volume(n.shape)});
       scratch_ = std::max(scratch_, steps_.back().kernel.scratch);
     }
@@ -75,6 +77,8 @@ class float_executor {
   std::vector<step> steps_;
   index_type scratch_ = 0;
 };
+
+using float_executor = graph_executor<float>;
 
 }  // namespace engine
 

@@ -1,5 +1,6 @@
 // Every operation in floats, prepared once (weights packed, constants computed) and then called for
-// many images.
+// many images. `Sum` is what the products of a layer are summed in: float, or double where the result
+// is to be free of rounding but for its own.
 #ifndef ENGINE_FLOAT_KERNEL_HPP
 #define ENGINE_FLOAT_KERNEL_HPP
 
@@ -19,13 +20,14 @@
 
 namespace engine {
 
-inline float_kernel prepare(const conv2d& op, std::span<const shape_type> in,
+template <class Sum>
+float_kernel prepare(const conv2d& op, std::span<const shape_type> in,
                             const shape_type& out) {
   if (op.depthwise() && out[2] == in[0][2]) {
     return {[conv = float_depthwise_conv2d(op, in[0], out)](
                 std::span<const float* const> from, float* to, float*) { conv(from[0], to); }};
   }
-  float_conv2d conv(op, in[0], out);
+  float_conv2d<Sum> conv(op, in[0], out);
   const index_type scratch = conv.scratch();
   return {[conv = std::move(conv)](std::span<const float* const> from, float* to, float* room) {
             conv(from[0], to, room);
@@ -33,15 +35,18 @@ inline float_kernel prepare(const conv2d& op, std::span<const shape_type> in,
           scratch};
 }
 
-inline float_kernel prepare(const linear& op, std::span<const shape_type>, const shape_type& out) {
+template <class Sum>
+float_kernel prepare(const linear& op, std::span<const shape_type>, const shape_type& out) {
   const index_type outputs = op.weight.extent(0), inputs = op.weight.extent(1);
-  const matrix weight =
-      Eigen::Map<const matrix>(op.weight.values.data(), outputs, inputs).transpose();
+  const matrix_of<Sum> weight = Eigen::Map<const matrix>(op.weight.values.data(), outputs, inputs)
+                                    .transpose()
+                                    .template cast<Sum>();
   const index_type rows = volume(out) / outputs;
   return {[weight, rows, end = layer_end(outputs, op.bias, op.clamp)](
               std::span<const float* const> from, float* to, float*) {
     Eigen::Map<matrix>(to, rows, weight.cols()).noalias() =
-        Eigen::Map<const matrix>(from[0], rows, weight.rows()) * weight;
+        (Eigen::Map<const matrix>(from[0], rows, weight.rows()).template cast<Sum>() * weight)
+            .template cast<float>();
     end(to, rows);
   }};
 }
@@ -94,6 +99,17 @@ inline float_kernel prepare(const global_average_pool&, std::span<const shape_ty
 
 inline float_kernel prepare(const input&, std::span<const shape_type>, const shape_type&) {
   return {[](std::span<const float* const>, float*, float*) {}};
+}
+
+// Any of them; Sum where the operation multiplies.
+template <class Sum, class Operation>
+float_kernel prepare_any(const Operation& op, std::span<const shape_type> in,
+                         const shape_type& out) {
+  if constexpr (requires { prepare<Sum>(op, in, out); }) {
+    return prepare<Sum>(op, in, out);
+  } else {
+    return prepare(op, in, out);
+  }
 }
 
 }  // namespace engine

@@ -63,15 +63,17 @@ auto head_of(T* sequence, index_type tokens, index_type features, index_type hea
                                                    Eigen::OuterStride<>(features));
 }
 
-inline float_kernel prepare(const attention_scores& op, std::span<const shape_type> in,
+template <class Sum>
+float_kernel prepare(const attention_scores& op, std::span<const shape_type> in,
                             const shape_type&) {
   return {[heads = op.heads, queries = in[0][0], keys = in[1][0], features = in[0][1]](
               std::span<const float* const> from, float* to, float*) {
     const float scale = 1 / std::sqrt(static_cast<float>(features / heads));
     for (index_type h = 0; h < heads; ++h, to += queries * keys) {
       Eigen::Map<matrix>(to, queries, keys).noalias() =
-          scale * head_of(from[0], queries, features, heads, h) *
-          head_of(from[1], keys, features, heads, h).transpose();
+          (Sum{scale} * head_of(from[0], queries, features, heads, h).template cast<Sum>() *
+           head_of(from[1], keys, features, heads, h).transpose().template cast<Sum>())
+              .template cast<float>();
     }
   }};
 }
@@ -88,14 +90,17 @@ inline float_kernel prepare(const softmax&, std::span<const shape_type>, const s
   }};
 }
 
-inline float_kernel prepare(const attention_context& op, std::span<const shape_type> in,
+template <class Sum>
+float_kernel prepare(const attention_context& op, std::span<const shape_type> in,
                             const shape_type& out) {
   return {[heads = op.heads, queries = out[0], keys = in[1][0], features = out[1]](
               std::span<const float* const> from, float* to, float*) {
     for (index_type h = 0; h < heads; ++h) {
       head_of(to, queries, features, heads, h).noalias() =
-          Eigen::Map<const matrix>(from[0] + h * queries * keys, queries, keys) *
-          head_of(from[1], keys, features, heads, h);
+          (Eigen::Map<const matrix>(from[0] + h * queries * keys, queries, keys)
+               .template cast<Sum>() *
+           head_of(from[1], keys, features, heads, h).template cast<Sum>())
+              .template cast<float>();
     }
   }};
 }

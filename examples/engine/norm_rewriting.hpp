@@ -122,12 +122,13 @@ inline vq::result<std::optional<output_format>> rewrite_norm(network_pair& nets,
     const auto found = factored_grids(nets, node, choice);
     if (!found) return found.error();
     const auto& [params, finest] = *found;
-    const vq::layer_grid grid{double{finest.scale}, static_cast<double>(finest.zero_point)};
+    const vq::layer_grid grid{double{short_scale(finest.scale)},
+                              static_cast<double>(finest.zero_point)};
     const auto s = in_both([&, &each = params](layer_norm& norm, const auto& layers) {
       return vq::reparameterize(each, grid, norm.gamma, norm.beta, layers);
     });
     if (s != vq::status::ok) return s;
-    return std::optional(affine_format(choice.bits, finest));
+    return std::optional(affine_format(choice.bits, grid.param()));
   }
   const auto seen = observe_channels(nets, node);
   if (!seen) return seen.error();
@@ -145,7 +146,8 @@ inline vq::result<std::optional<output_format>> rewrite_norm(network_pair& nets,
   }
   const auto params = grid_of_each(*seen, choice, run);
   if (!params) return params.error();
-  const vq::layer_grid grid = vq::grid_of_all(*params);
+  vq::layer_grid grid = vq::grid_of_all(*params);
+  grid.scale = double{short_scale(static_cast<float>(grid.scale))};
   const auto s = in_both([&](layer_norm& norm, const auto& layers) {
     return vq::reparameterize(*params, grid, norm.gamma, norm.beta, layers);
   });

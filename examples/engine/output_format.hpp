@@ -71,6 +71,23 @@ inline std::string name_of(const output_format& format) {
       format);
 }
 
+// Scales of 8 significant bits (bfloat16): products with codes are then exact in floats, and sums of
+// products in doubles, so that integers and their simulation give the same floats.
+inline float short_scale(float scale) { return static_cast<float>(vq::bfloat16(scale)); }
+
+inline output_format with_short_scale(output_format format) {
+  std::visit(
+      [](auto& f) {
+        if constexpr (requires { f.param.coarse; }) {
+          f.param.coarse = short_scale(f.param.coarse);
+        } else {
+          f.param.scale = short_scale(f.param.scale);
+        }
+      },
+      format);
+  return format;
+}
+
 // Floats become codes, or what their codes stand for. Sizes are the caller's business.
 template <vq::execution E>
 vq::status encode(E e, const output_format& format, std::span<const float> values,

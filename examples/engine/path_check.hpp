@@ -31,10 +31,10 @@ struct path_difference {
   index_type same_class = 0;              // end to end
 };
 
-template <class IntegerNetwork>
+template <class Simulation = fake_quantized_network, class IntegerNetwork>
 path_difference compare_paths(const quantized_graph& q, const IntegerNetwork& integer,
                               const image_set& images, index_type count) {
-  const fake_quantized_network simulated(q);
+  const Simulation simulated(q);
   auto integer_memory = integer.workspace();
   auto memory = simulated.workspace();
   path_difference d;

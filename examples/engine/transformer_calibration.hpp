@@ -69,21 +69,18 @@ class transformer_calibration {
 
   vq::status quantize_weight_of(index_type i) {
     const index_type from = at_node(i).inputs[0];
-    const auto& format = nets_.quantized.outputs[at(from)];
-    const vq::affine_param* in = format ? affine_of(*format) : nullptr;
     const int bits = bits_[at(i)].weights;
     auto& weight = nets_.quantized.weights[at(i)];
-    if (auto* conv = std::get_if<conv2d>(&at_node(i).op)) {
-      auto w = quantize_weight(
-          conv->weight, conv->bias, {in != nullptr ? *in : vq::affine_param{}, {}, conv->groups},
-          {bits, weight_scheme::sharing::per_channel, scheme_.weights.range});
+    if (auto* conv = std::get_if<conv2d>(&at_node(i).op)) {  // no moments: it reads an image
+      auto w = refine_weight(conv->weight, conv->bias, nullptr, bits, {scheme_.weights.range});
       if (!w) return w.error();
       weight = *std::move(w);
       return vq::status::ok;
     }
     if (scheme_.weights.needs_moments() && moments_of_ != from) gather_moments(from);
-    auto w = refine_weight(std::get<linear>(at_node(i).op), moments_ ? &*moments_ : nullptr, in,
-                           bits, scheme_.weights);
+    auto& layer = std::get<linear>(at_node(i).op);
+    auto w = refine_weight(layer.weight, layer.bias, moments_ ? &*moments_ : nullptr, bits,
+                           scheme_.weights);
     if (!w) return w.error();
     weight = *std::move(w);
     return vq::status::ok;

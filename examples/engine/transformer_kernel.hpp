@@ -186,55 +186,50 @@ class transformer_kernel_builder {
     return {queries[0], keys[0], heads, queries[1] / heads};
   }
 
-  // Codes to codes, or to floats.
   kernel_type evenly_spaced(const linear& op, const vq::affine_param& in) const {
     const index_type outputs = op.weight.extent(0), inputs = op.weight.extent(1);
-    std::optional<code_format> out;
-    if (out_) {
-      const auto* param = affine_of(*out_);
-      if (param == nullptr) return vq::status::bad_argument;
-      out = code_format{*param, activation_limits(bits_of(*out_))};
-    }
-    const auto layer = prepare_layer(*weight_, {outputs, inputs, 1, 1}, 1, in, out, op.clamp);
+    const auto layer = prepare_layer(*weight_, {outputs, inputs, 1, 1}, 1, in, {}, op.clamp);
     if (!layer) return layer.error();
     const index_type rows = size_ / outputs;
-    const auto run = [layer = *layer, rows, inputs, outputs](const mixed_call& c, const auto& stage,
-                                                             auto* to) {
+    const vq::tensor_view<const activation_code, 2> shape(nullptr, {rows, inputs});
+    const auto run = [layer = *layer, rows, inputs, outputs](const mixed_call& c, float* to) {
       const vq::tensor_view<const activation_code, 2> x(as_codes(c.in[0], rows * inputs).data(),
                                                         {rows, inputs});
-      return vq::linear(E{}, x, layer.in_zero_point, layer.weights->view, layer.bias, stage,
-                        {to, {rows, outputs}}, c.scratch);
+      return vq::linear(E{}, x, layer.in_zero_point, layer.weights->view, layer.bias,
+                        layer.to_floats(), {to, {rows, outputs}}, c.scratch);
     };
-    const vq::tensor_view<const activation_code, 2> x(nullptr, {rows, inputs});
-    const index_type scratch = vq::linear_workspace(E{}, x, layer->weights->view);
-    if (!out) {
-      return mixed_kernel{[run, layer = *layer](const mixed_call& c) {
-                            return run(c, layer.to_floats(), as_floats(c.out));
-                          },
-                          scratch};
-    }
-    return mixed_kernel{[run, layer = *layer, size = size_](const mixed_call& c) {
-                          return run(c, layer.to_codes(), as_codes(c.out, size).data());
-                        },
-                        scratch};
+    return to_output(run, vq::linear_workspace(E{}, shape, layer->weights->view));
   }
 
   // Codes in planes to floats.
   kernel_type planar(const linear& op) const {
     const auto planes = planes_of(*in_[0]);
-    if (!planes || out_) return vq::status::bad_argument;
+    if (!planes) return planes.error();
     const index_type outputs = op.weight.extent(0), inputs = op.weight.extent(1);
     const auto layer = prepare_layer(*weight_, {outputs, inputs, 1, 1}, 1, {}, {});
     if (!layer) return layer.error();
     const index_type rows = size_ / outputs;
-    return mixed_kernel{[layer = *layer, planes = *planes, rows, inputs, size = size_](
-                            const mixed_call& c) {
-                          return vq::planar_linear(E{}, as_codes(c.in[0], rows * inputs), rows,
-                                                   planes, layer.weights->view, layer.scales,
-                                                   layer.float_bias, {as_floats(c.out), at(size)},
-                                                   c.scratch);
-                        },
-                        vq::planar_linear_workspace(E{}, rows, layer->weights->view)};
+    const auto run = [layer = *layer, planes = *planes, rows, inputs, size = at(size_)](
+                         const mixed_call& c, float* to) {
+      return vq::planar_linear(E{}, as_codes(c.in[0], rows * inputs), rows, planes,
+                               layer.weights->view, layer.scales, layer.float_bias, {to, size},
+                               c.scratch);
+    };
+    return to_output(run, vq::planar_linear_workspace(E{}, rows, layer->weights->view));
+  }
+
+  // run(call, floats): what it computes becomes codes where the output has a format.
+  template <class Run>
+  mixed_kernel to_output(Run run, index_type scratch) const {
+    if (!out_) {
+      return {[run](const mixed_call& c) { return run(c, as_floats(c.out)); }, scratch};
+    }
+    return {[run, size = size_, format = *out_](const mixed_call& c) {
+              const vq::status s = run(c, c.floats);
+              if (s != vq::status::ok) return s;
+              return encode(E{}, format, {c.floats, at(size)}, as_codes(c.out, size));
+            },
+            scratch, size_};
   }
 
   const quantized_graph& q_;

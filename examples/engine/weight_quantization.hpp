@@ -30,14 +30,14 @@ struct quantized_weight {
   std::vector<weight_code> codes;        // in the order of the float weight, one per byte
   std::vector<vq::affine_param> params;  // one per output channel, equal where they are shared
   std::vector<float> bias;               // as it came, or corrected
-  std::vector<std::int32_t> bias_codes;  // in units of input scale * weight scale
+  std::vector<std::int32_t> bias_codes;  // in units of input scale * weight scale; or none
   int bits = 8;
   index_type scales = 0;  // how many are stored
 
   // Packed codes, scales, int32 biases.
   std::size_t bytes() const {
     return (codes.size() * static_cast<std::size_t>(bits) + 7) / 8 + sizeof(float) * at(scales) +
-           sizeof(std::int32_t) * bias_codes.size();
+           sizeof(float) * bias.size();
   }
 };
 

@@ -21,7 +21,7 @@ measured run_in_floats(const engine::graph& g, const engine::image_set& images,
 }
 measured run_simulated(const engine::quantized_graph& q, const engine::image_set& images,
                        const engine::parallel_for& run, const progress_step& step) {
-  return measure(engine::fake_quantized_network(q), images, run, step);
+  return measure(engine::simulated_network<double>(q), images, run, step);
 }
 
 }  // namespace demo

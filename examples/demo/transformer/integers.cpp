@@ -26,7 +26,7 @@ vq::result<engine::path_difference, vq::failure> compare_both_paths(
     const engine::quantized_graph& q, const engine::image_set& images, engine::index_type count) {
   const auto network = integer_network::build(q);
   if (!network) return network.error();
-  return engine::compare_paths(q, *network, images, count);
+  return engine::compare_paths<engine::simulated_network<double>>(q, *network, images, count);
 }
 
 }  // namespace demo
