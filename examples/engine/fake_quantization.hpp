@@ -72,8 +72,7 @@ class simulated_network {
   using workspace_type = typename graph_executor<Sum>::workspace_type;
 
   explicit simulated_network(const quantized_graph& q)
-      : network_(with_dequantized_weights(q)),
-        outputs_(q.outputs) {}
+      : network_(with_dequantized_weights(q)), outputs_(q.outputs) {}
 
   workspace_type workspace() const { return network_.workspace(); }
 

@@ -72,8 +72,7 @@ class float_conv2d {
           for (index_type r = 0; r < rows; ++r) copy_window(in, p + r, g, scratch + r * depth_);
         }
         to.middleCols(g * each, each).noalias() =
-            (Eigen::Map<const matrix>(windows, rows, depth_).template cast<Sum>() *
-             weights_[at(g)])
+            (Eigen::Map<const matrix>(windows, rows, depth_).template cast<Sum>() * weights_[at(g)])
                 .template cast<float>();
       }
       end_(to.data(), rows);
@@ -123,7 +122,7 @@ class float_conv2d {
 
   window_walk walk_;
   index_type channels_, groups_, depth_;
-  bool is_product_;  // a 1x1 window without stride: the image is the matrix
+  bool is_product_;                      // a 1x1 window without stride: the image is the matrix
   std::vector<matrix_of<Sum>> weights_;  // one per group
   layer_end end_;
 };

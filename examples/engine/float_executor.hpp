@@ -26,15 +26,15 @@ namespace engine {
 template <class Sum>
 class graph_executor {
  public:
-  using workspace_type = std::vector<float>;
+  using workspace_type = aligned_vector<float>;
 
   explicit graph_executor(const graph& g) : plan_(plan_memory(g, 16)) {
     for (const node& n : g.nodes) {
       std::vector<shape_type> shapes;
       for (const index_type from : n.inputs) shapes.push_back(g[from].shape);
       steps_.push_back(
-          {std::visit([&](const auto& op) { return prepare_any<Sum>(op, shapes, n.shape); }, n.op), n.inputs,
-           volume(n.shape)});
+          {std::visit([&](const auto& op) { return prepare_any<Sum>(op, shapes, n.shape); }, n.op),
+           n.inputs, volume(n.shape)});
       scratch_ = std::max(scratch_, steps_.back().kernel.scratch);
     }
   }

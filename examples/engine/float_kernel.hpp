@@ -20,9 +20,8 @@
 
 namespace engine {
 
-template <class Sum>
-float_kernel prepare(const conv2d& op, std::span<const shape_type> in,
-                            const shape_type& out) {
+template <class Sum = float>
+float_kernel prepare(const conv2d& op, std::span<const shape_type> in, const shape_type& out) {
   if (op.depthwise() && out[2] == in[0][2]) {
     return {[conv = float_depthwise_conv2d(op, in[0], out)](
                 std::span<const float* const> from, float* to, float*) { conv(from[0], to); }};
@@ -35,7 +34,7 @@ float_kernel prepare(const conv2d& op, std::span<const shape_type> in,
           scratch};
 }
 
-template <class Sum>
+template <class Sum = float>
 float_kernel prepare(const linear& op, std::span<const shape_type>, const shape_type& out) {
   const index_type outputs = op.weight.extent(0), inputs = op.weight.extent(1);
   const matrix_of<Sum> weight = Eigen::Map<const matrix>(op.weight.values.data(), outputs, inputs)

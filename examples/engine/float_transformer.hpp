@@ -63,9 +63,9 @@ auto head_of(T* sequence, index_type tokens, index_type features, index_type hea
                                                    Eigen::OuterStride<>(features));
 }
 
-template <class Sum>
+template <class Sum = float>
 float_kernel prepare(const attention_scores& op, std::span<const shape_type> in,
-                            const shape_type&) {
+                     const shape_type&) {
   return {[heads = op.heads, queries = in[0][0], keys = in[1][0], features = in[0][1]](
               std::span<const float* const> from, float* to, float*) {
     const float scale = 1 / std::sqrt(static_cast<float>(features / heads));
@@ -90,9 +90,9 @@ inline float_kernel prepare(const softmax&, std::span<const shape_type>, const s
   }};
 }
 
-template <class Sum>
+template <class Sum = float>
 float_kernel prepare(const attention_context& op, std::span<const shape_type> in,
-                            const shape_type& out) {
+                     const shape_type& out) {
   return {[heads = op.heads, queries = out[0], keys = in[1][0], features = out[1]](
               std::span<const float* const> from, float* to, float*) {
     for (index_type h = 0; h < heads; ++h) {

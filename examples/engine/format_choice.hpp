@@ -79,8 +79,7 @@ inline vq::result<scored_format> choose_format(const vq::histogram& seen, int bi
         return;
       }
       const output_format format = with_short_scale(coded<Policy>{*param});
-      const double sqnr =
-          expected_sqnr_db(policy, std::get<coded<Policy>>(format).param, seen);
+      const double sqnr = expected_sqnr_db(policy, std::get<coded<Policy>>(format).param, seen);
       if (!best || sqnr > best->sqnr_db) best = scored_format{format, sqnr};
     });
     if (s != vq::status::ok) return s;

@@ -59,10 +59,10 @@ class int8_kernel_builder {
 
   kernel_or_status operator()(const input&) const {
     if (!out_) return vq::status::bad_argument;
-    return int8_kernel{[size = at(volume(node_.shape)),
-                        format = *q_.outputs[0]](const int8_call& c) {
-      return encode(E{}, format, {c.image, size}, {c.codes, size});
-    }};
+    return int8_kernel{
+        [size = at(volume(node_.shape)), format = *q_.outputs[0]](const int8_call& c) {
+          return encode(E{}, format, {c.image, size}, {c.codes, size});
+        }};
   }
 
   kernel_or_status operator()(const conv2d& op) const {

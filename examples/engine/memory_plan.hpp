@@ -6,9 +6,16 @@
 #include <algorithm>
 #include <vector>
 
+#include <Eigen/Core>
+
 #include "engine/graph.hpp"
 
 namespace engine {
+
+// Memory that begins where a register does: which values a wide loop takes one by one at the ends of a
+// tensor, and so their last bit, does not depend on where the memory lies.
+template <class T>
+using aligned_vector = std::vector<T, Eigen::aligned_allocator<T>>;
 
 // How long every node's output is, in elements, and who reads it.
 struct tensor_sizes {

@@ -44,8 +44,10 @@ class network_pair {
     const auto nodes = ancestors(exact, cut_, node);
     const fake_quantized_network approximate(part_of(quantized, nodes));
     const float_executor reference(part_of(exact, nodes));
-    std::vector<memory> room(at(run_.threads));
-    for (memory& m : room) m = {approximate.workspace(), reference.workspace()};
+    std::vector<memory> room;
+    for (index_type t = 0; t < run_.threads; ++t) {
+      room.push_back({approximate.workspace(), reference.workspace()});
+    }
 
     std::vector<outputs> batch(at(std::min<index_type>(images(), 16)));
     for (index_type begin = 0; begin < images(); begin += std::ssize(batch)) {
@@ -78,7 +80,9 @@ class network_pair {
   struct outputs {
     std::vector<float> quantized, exact;
   };
-  using memory = outputs;
+  struct memory {
+    float_executor::workspace_type quantized, exact;
+  };
 
   parallel_for run_;
   index_type cut_ = 0;

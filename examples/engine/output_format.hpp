@@ -8,10 +8,14 @@
 #ifndef ENGINE_OUTPUT_FORMAT_HPP
 #define ENGINE_OUTPUT_FORMAT_HPP
 
+#include <array>
 #include <span>
 #include <string>
+#include <type_traits>
 #include <variant>
+#include <vector>
 
+#include <vq/nn/code_planes.hpp>
 #include <vq/policy/adaptive_log.hpp>
 #include <vq/policy/log_scale.hpp>
 #include <vq/policy/twin_uniform.hpp>
@@ -30,21 +34,19 @@ struct coded {
   std::span<const typename Policy::param_type> params() const { return {&param, 1}; }
 };
 
-using output_format =
-    std::variant<coded<activation_policy<8>>, coded<activation_policy<6>>,
-                 coded<activation_policy<4>>, coded<vq::twin_uniform<8>>, coded<vq::twin_uniform<6>>,
-                 coded<vq::twin_uniform<4>>, coded<vq::twin_uniform<8, vq::two_sided>>,
-                 coded<vq::twin_uniform<6, vq::two_sided>>,
-                 coded<vq::twin_uniform<4, vq::two_sided>>, coded<vq::log2_scale<4>>,
-                 coded<vq::log_sqrt2_scale<4>>, coded<vq::adaptive_log<8>>,
-                 coded<vq::adaptive_log<6>>, coded<vq::adaptive_log<4>>>;
+using output_format = std::variant<
+    coded<activation_policy<8>>, coded<activation_policy<6>>, coded<activation_policy<4>>,
+    coded<vq::twin_uniform<8>>, coded<vq::twin_uniform<6>>, coded<vq::twin_uniform<4>>,
+    coded<vq::twin_uniform<8, vq::two_sided>>, coded<vq::twin_uniform<6, vq::two_sided>>,
+    coded<vq::twin_uniform<4, vq::two_sided>>, coded<vq::log2_scale<4>>,
+    coded<vq::log_sqrt2_scale<4>>, coded<vq::adaptive_log<8>>, coded<vq::adaptive_log<6>>,
+    coded<vq::adaptive_log<4>>>;
 
 // 8, 6 or 4 bits, evenly spaced.
 inline output_format affine_format(int bits, vq::affine_param param) {
   output_format made;
-  visit_activation_format(bits, [&](auto q) {
-    made = coded<typename decltype(q)::policy_type>{param};
-  });
+  visit_activation_format(bits,
+                          [&](auto q) { made = coded<typename decltype(q)::policy_type>{param}; });
   return made;
 }
 
@@ -100,13 +102,39 @@ vq::status encode(E e, const output_format& format, std::span<const float> value
       },
       format);
 }
+// What each code stands for where codes are multiplied: for a fitted base, what the integer planes
+// make of it.
+template <class Policy>
+std::array<float, 256> values_of_codes(const coded<Policy>& format) {
+  std::array<float, 256> values{};
+  for (int code = 0; code < 1 << Policy::bits; ++code) {
+    values[at(code)] = Policy{}.decode(static_cast<float>(code), format.param);
+  }
+  if constexpr (std::is_same_v<typename Policy::param_type, vq::adaptive_log_param>) {
+    const auto planes = vq::planes_of(Policy{}, format.param);
+    for (std::size_t code = 0; planes && code < values.size(); ++code) {
+      values[code] = static_cast<float>(planes->plane[0][code]) * planes->scale[0] +
+                     static_cast<float>(planes->plane[1][code]) * planes->scale[1];
+    }
+  }
+  return values;
+}
+
 template <vq::execution E>
 vq::status simulate(E e, const output_format& format, std::span<float> values) {
   const vq::tensor_view<float, 1> x(values.data(), {std::ssize(values)});
   return std::visit(
-      [&](const auto& f) {
-        using quantizer = typename std::decay_t<decltype(f)>::quantizer_type;
-        return vq::fake_quantize(e, quantizer{}, x, f.params(), x);
+      [&]<class Policy>(const coded<Policy>& f) {
+        using quantizer = typename coded<Policy>::quantizer_type;
+        if constexpr (std::is_same_v<typename Policy::param_type, vq::adaptive_log_param>) {
+          std::vector<activation_code> codes(values.size());
+          const vq::status s = vq::quantize(e, quantizer{}, x, f.params(), std::span(codes));
+          const auto value = values_of_codes(f);
+          for (std::size_t i = 0; i < codes.size(); ++i) values[i] = value[codes[i]];
+          return s;
+        } else {
+          return vq::fake_quantize(e, quantizer{}, x, f.params(), x);
+        }
       },
       format);
 }

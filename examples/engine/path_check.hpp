@@ -9,6 +9,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstdlib>
 #include <span>
 #include <vector>
 
@@ -59,15 +60,16 @@ path_difference compare_paths(const quantized_graph& q, const IntegerNetwork& in
       std::visit(
           [&]<class Policy>(const coded<Policy>& format) {
             constexpr Policy policy;
+            const auto value = values_of_codes(format);
             for (std::size_t k = 0; k < out.size(); ++k) {
-              const float expected = codes[at(n)][k];
-              const float code = policy.encode(out[k], format.param);
-              out[k] = policy.decode(expected, format.param);
+              const int expected = codes[at(n)][k];
               // Twin formats have two codes for zero: what codes stand for is compared.
-              if (policy.decode(code, format.param) == out[k]) continue;
+              if (value[at(expected)] == out[k]) continue;
+              const int code = static_cast<int>(policy.encode(out[k], format.param));
               ++d.different_codes;
-              d.largest_code_difference = std::max(d.largest_code_difference,
-                                                   static_cast<int>(std::fabs(code - expected)));
+              d.largest_code_difference =
+                  std::max(d.largest_code_difference, std::abs(code - expected));
+              out[k] = value[at(expected)];
             }
           },
           *q.outputs[at(n)]);

@@ -6,7 +6,7 @@
 //   after softmax and GELU   the candidate with the best signal-to-noise ratio on the images
 //   weights                  symmetric per channel; weight_refinement.hpp
 //
-// Everything that a matrix product reads becomes codes. The bundled ViT takes 64 images.
+// Everything that a matrix product reads becomes codes.
 #ifndef ENGINE_TRANSFORMER_CALIBRATION_HPP
 #define ENGINE_TRANSFORMER_CALIBRATION_HPP
 

@@ -64,7 +64,10 @@ class transformer_kernel_builder {
   using kernel_type = vq::result<mixed_kernel>;
 
   transformer_kernel_builder(const quantized_graph& q, index_type i)
-      : q_(q), node_(q.network[i]), size_(volume(node_.shape)), out_(q.outputs[at(i)]),
+      : q_(q),
+        node_(q.network[i]),
+        size_(volume(node_.shape)),
+        out_(q.outputs[at(i)]),
         weight_(q.weights[at(i)]) {
     for (const index_type from : node_.inputs) {
       in_.push_back(q.outputs[at(from)]);
@@ -101,10 +104,10 @@ class transformer_kernel_builder {
     const vq::attention_shape s = heads_of(op.heads, shapes_[0], shapes_[1]);
     const float factor = 1 / std::sqrt(static_cast<float>(s.features));
     return mixed_kernel{[=, q = *q, k = *k, size = at(size_)](const mixed_call& c) {
-                          return vq::attention_scores(
-                              E{}, s, {as_codes(c.in[0], s.queries * s.row()), q},
-                              {as_codes(c.in[1], s.keys * s.row()), k}, factor,
-                              {as_floats(c.out), size}, c.scratch);
+                          return vq::attention_scores(E{}, s,
+                                                      {as_codes(c.in[0], s.queries * s.row()), q},
+                                                      {as_codes(c.in[1], s.keys * s.row()), k},
+                                                      factor, {as_floats(c.out), size}, c.scratch);
                         },
                         vq::attention_workspace(E{}, s)};
   }

@@ -23,9 +23,9 @@ template <vq::execution Execution>
 class transformer_network {
  public:
   struct workspace_type {
-    std::vector<std::byte> tensors;
+    aligned_vector<std::byte> tensors;
     std::vector<std::int32_t> scratch;
-    std::vector<float> floats;
+    aligned_vector<float> floats;
   };
 
   // Errors: bad_argument where a layer has no integer kernel for its formats (weights in codes that
@@ -52,8 +52,8 @@ class transformer_network {
   }
 
   workspace_type workspace() const {
-    return {std::vector<std::byte>(at(plan_.size)), std::vector<std::int32_t>(at(scratch_)),
-            std::vector<float>(at(floats_))};
+    return {aligned_vector<std::byte>(at(plan_.size)), std::vector<std::int32_t>(at(scratch_)),
+            aligned_vector<float>(at(floats_))};
   }
 
   // The output of the last node, valid until the workspace is used again.

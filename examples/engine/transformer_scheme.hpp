@@ -35,7 +35,7 @@ struct transformer_scheme {
   std::vector<format_family> probabilities = {format_family::affine};  // candidates
   std::vector<format_family> after_gelu = {format_family::affine};
   weight_recipe weights = {};
-  index_type images = 64;  // of calibration; at most 128
+  index_type images = 128;  // of calibration, at most
 };
 
 }  // namespace engine

@@ -45,9 +45,8 @@ class transformer_experiment {
 
   // The model comes with weights in FP16: FP32 is what they are computed in.
   void float_rows() {
-    const measured m = with_progress("fp32", [&](const auto& step) {
-      return run_in_floats(model_.network, test_, run_, step);
-    });
+    const measured m = with_progress(
+        "fp32", [&](const auto& step) { return run_in_floats(model_.network, test_, run_, step); });
     reference_ = m.logits;
     const index_type bytes = model_.network.bytes();
     add("fp32", m, bytes, "float");
@@ -63,16 +62,14 @@ class transformer_experiment {
 
     const bool float_activations = v.scheme.bits.activations == 16;
     if (!float_activations) {
-      const auto m = with_progress(v.name, [&](const auto& step) {
-        return run_in_integers(*q, test_, run_, step);
-      });
+      const auto m = with_progress(
+          v.name, [&](const auto& step) { return run_in_integers(*q, test_, run_, step); });
       if (!m) return m.error();
       add(v.name, *m, q->bytes(), "integer");
     }
     if (float_activations || v.simulated_too) {
-      const measured m = with_progress(v.name, [&](const auto& step) {
-        return run_simulated(*q, test_, run_, step);
-      });
+      const measured m = with_progress(
+          v.name, [&](const auto& step) { return run_simulated(*q, test_, run_, step); });
       add(v.name, m, q->bytes(), "simulated");
     }
     if (!v.simulated_too) return std::nullopt;

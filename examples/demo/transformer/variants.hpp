@@ -111,7 +111,7 @@ inline std::vector<transformer_variant> ablations() {
                  m.weights.range = engine::weight_scheme::estimator::minmax;
                }),
       best_but("best-16-images", [](method& m) { m.images = 16; }),
-      best_but("best-128-images", [](method& m) { m.images = 128; }),
+      best_but("best-64-images", [](method& m) { m.images = 64; }),
   };
 }
 
@@ -124,8 +124,8 @@ inline std::vector<transformer_variant> selections() {
     return v;
   };
   const engine::bit_choice eight{.weights = 8, .outputs = 8}, outputs{.outputs = 8};
-  return {with("best-query-key-8", {{"*.attention.attention.query", eight},
-                                    {"*.attention.attention.key", eight}}),
+  return {with("best-query-key-8",
+               {{"*.attention.attention.query", eight}, {"*.attention.attention.key", eight}}),
           with("best-gelu-8", {{"*.intermediate", outputs}}),
           with("best-norms-8", {{"*.layernorm_before", outputs}, {"*.layernorm_after", outputs}})};
 }

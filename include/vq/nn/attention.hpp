@@ -105,12 +105,13 @@ status attention_scores(E e, const attention_shape& s, const sequence_codes& q,
   const detail::packed_head place(s.keys, s.features);
   const float scale = factor * q.param.scale * k.param.scale;
   for (index_type h = 0; h < s.heads; ++h) {
-    const auto w = place.pack(detail::head_of(k.codes, s, s.keys, h), k.param.zero_point, workspace);
+    const auto w =
+        place.pack(detail::head_of(k.codes, s, s.keys, h), k.param.zero_point, workspace);
     if (!w) return w.error();
-    const status done = linear(e, detail::head_of(q.codes, s, s.queries, h), q.param.zero_point, *w,
-                               {}, to_float{std::span(&scale, 1)},
-                               {scores.data() + h * size, {s.queries, s.keys}},
-                               workspace.subspan(static_cast<std::size_t>(place.size())));
+    const status done =
+        linear(e, detail::head_of(q.codes, s, s.queries, h), q.param.zero_point, *w, {},
+               to_float{std::span(&scale, 1)}, {scores.data() + h * size, {s.queries, s.keys}},
+               workspace.subspan(static_cast<std::size_t>(place.size())));
     if (done != status::ok) return done;
   }
   return status::ok;

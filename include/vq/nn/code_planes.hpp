@@ -6,8 +6,8 @@
 //                            plane 0 times 2^shift; one plane of magnitude << shift where that fits
 //   log2_scale               2^(7 - c) for c = 0..7 in plane 1, 2^(7 - (c - 8)) for c = 8..15 in plane 0
 //   log_sqrt2_scale          even codes in plane 0, odd ones in plane 1, whose scale is sqrt(2) larger
-//   adaptive_log, and any    values as 16-bit fractions of the largest: low bytes in plane 0, high
-//   other, not negative      ones in plane 1 (fixed_point_planes); within 2^-17 of the largest value
+//   adaptive_log, and any    values as multiples of 2^-15 of the largest: low bytes in plane 0, high
+//   other, not negative      ones in plane 1 (fixed_point_planes); within 2^-16 of the largest value
 //
 // So a product with attention probabilities is one or two ordinary products of bytes (planar_linear
 // .hpp) whose sums are exact: the shifts that these formats promise, done before the product.
@@ -82,7 +82,7 @@ constexpr result<code_planes> planes_of(const log_scale<Bits, StepsPerOctave>& p
   return all;
 }
 
-// The values of all codes, rounded to multiples of 1 / 65535 of the largest. bad_argument where a
+// The values of all codes, rounded to multiples of 2^-15 of the largest. bad_argument where a
 // value is negative or not finite, or none is positive.
 template <quantizer_policy Policy>
   requires(Policy::bits <= 8 && std::is_unsigned_v<typename Policy::code_type>)
@@ -102,11 +102,11 @@ constexpr result<code_planes> fixed_point_planes(const Policy& policy,
   code_planes all;
   all.count = 2;
   for (int c = 0; c < codes; ++c) {
-    const auto steps = static_cast<std::uint32_t>(value_of(c) / largest * 65535 + 0.5);
+    const auto steps = static_cast<std::uint32_t>(value_of(c) / largest * 0x1p15 + 0.5);
     all.plane[0][c] = static_cast<std::uint8_t>(steps & 255u);
     all.plane[1][c] = static_cast<std::uint8_t>(steps >> 8);
   }
-  all.scale[0] = static_cast<float>(largest / 65535);
+  all.scale[0] = static_cast<float>(largest * 0x1p-15);
   all.scale[1] = all.scale[0] * 256;
   return all;
 }
