@@ -85,6 +85,7 @@ inline output_format with_short_scale(output_format format) {
         } else {
           f.param.scale = short_scale(f.param.scale);
         }
+        if constexpr (requires { f.param.offset; }) f.param.offset = short_scale(f.param.offset);
       },
       format);
   return format;
@@ -113,8 +114,7 @@ std::array<float, 256> values_of_codes(const coded<Policy>& format) {
   if constexpr (std::is_same_v<typename Policy::param_type, vq::adaptive_log_param>) {
     const auto planes = vq::planes_of(Policy{}, format.param);
     for (std::size_t code = 0; planes && code < values.size(); ++code) {
-      values[code] = static_cast<float>(planes->plane[0][code]) * planes->scale[0] +
-                     static_cast<float>(planes->plane[1][code]) * planes->scale[1];
+      values[code] = static_cast<float>(planes->value(static_cast<int>(code)));
     }
   }
   return values;

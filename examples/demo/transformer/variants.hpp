@@ -65,7 +65,7 @@ inline method repq_ridge() {
 }
 inline method adalog() {
   method m = repq();
-  m.probabilities = {format_family::adaptive_log};
+  m.probabilities = m.after_gelu = {format_family::adaptive_log};
   return m;
 }
 // Each tensor in the format that suits it; weights refined and rounded with error feedback.
@@ -73,7 +73,8 @@ inline method best() {
   method m = repq_ridge();
   m.probabilities = {format_family::affine, format_family::twin, format_family::log2,
                      format_family::log_sqrt2, format_family::adaptive_log};
-  m.after_gelu = {format_family::affine, format_family::twin_two_sided};
+  m.after_gelu = {format_family::affine, format_family::twin_two_sided,
+                  format_family::adaptive_log};
   m.weights.feedback = 0.01;
   return m;
 }
@@ -105,6 +106,7 @@ inline std::vector<transformer_variant> ablations() {
                [](method& m) { m.norms = norm_rewriting::power_of_two; }),
       best_but("best-softmax-affine", [&](method& m) { m.probabilities = affine; }),
       best_but("best-gelu-affine", [&](method& m) { m.after_gelu = affine; }),
+      best_but("best-gelu-twin", [](method& m) { m.after_gelu = {format_family::twin_two_sided}; }),
       best_but("best-ranges-minmax",
                [](method& m) {
                  m.range = engine::estimator::minmax;
