@@ -28,17 +28,17 @@ struct logits_table {
   }
 };
 
-// The first `count` images; progress() is called after each, from any thread.
+// `count` images from `first` on; progress() is called after each, from any thread.
 template <class Network, class Progress>
 logits_table evaluate(const Network& network, const image_set& images, index_type count,
-                      const parallel_for& run, Progress progress) {
+                      const parallel_for& run, Progress progress, index_type first = 0) {
   std::vector<typename Network::workspace_type> memory;
   for (index_type t = 0; t < run.threads; ++t) memory.push_back(network.workspace());
   logits_table table;
   table.classes = std::ssize(network.run(images.read(0), memory[0]));
   table.values.resize(at(count * table.classes));
   run(count, [&](index_type i, index_type worker) {
-    const auto logits = network.run(images.read(i), memory[at(worker)]);
+    const auto logits = network.run(images.read(first + i), memory[at(worker)]);
     std::copy(logits.begin(), logits.end(), table.values.begin() + i * table.classes);
     progress();
   });

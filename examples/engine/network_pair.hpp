@@ -16,13 +16,12 @@
 #include "engine/graph_part.hpp"
 #include "engine/image_set.hpp"
 #include "engine/parallel.hpp"
+#include "engine/transformer_scheme.hpp"
 
 namespace engine {
 
 class network_pair {
  public:
-  static constexpr index_type most_images = 128;
-
   graph exact;
   quantized_graph quantized;
 
@@ -30,7 +29,7 @@ class network_pair {
       : exact(g), quantized{g, {}, {}, {}}, run_(run) {
     quantized.outputs.resize(g.nodes.size());
     quantized.weights.resize(g.nodes.size());
-    for (index_type i = 0; i < std::min({count, images.size(), most_images}); ++i) {
+    for (index_type i = 0; i < std::min({count, images.size(), most_calibration_images}); ++i) {
       at_cut_.push_back({images.read(i), images.read(i)});
     }
   }

@@ -10,6 +10,9 @@
 
 namespace engine {
 
+// Calibration keeps a tensor of each image, so that there is a limit.
+inline constexpr index_type most_calibration_images = 128;
+
 enum class format_family { affine, twin, twin_two_sided, log2, log_sqrt2, adaptive_log };
 
 // What becomes of a layer norm before its output gets one grid for all channels.
@@ -35,7 +38,7 @@ struct transformer_scheme {
   std::vector<format_family> probabilities = {format_family::affine};  // candidates
   std::vector<format_family> after_gelu = {format_family::affine};
   weight_recipe weights = {};
-  index_type images = 128;  // of calibration, at most
+  index_type images = most_calibration_images;
 };
 
 }  // namespace engine

@@ -5,6 +5,7 @@
 #include <map>
 #include <utility>
 
+#include "demo/divergence.hpp"
 #include "demo/progress.hpp"
 #include "demo/transformer/networks.hpp"
 #include "demo/transformer/variants.hpp"
@@ -23,7 +24,10 @@ class transformer_experiment {
   transformer_experiment(const engine::model& model, const engine::image_set& test,
                          const engine::image_set& calibration, const engine::parallel_for& run,
                          report& out)
-      : model_(model), test_(test), calibration_(calibration), run_(run), out_(out) {}
+      : model_(model),
+        images_{test, calibration, std::min(calibration.size(), engine::most_calibration_images)},
+        run_(run),
+        out_(out) {}
 
   outcome all(const std::string& pattern) {
     float_rows();
@@ -31,6 +35,7 @@ class transformer_experiment {
       if (!engine::matches(pattern, v.name)) continue;
       if (auto failed = rows_of(v)) return failed;
     }
+    if (images_.held_out_size() > 0) least_divergences();
     std::printf("\n%s: the longest calibration took %.1f s on %td threads\n", model_.name.c_str(),
                 longest_calibration_, run_.threads);
     return std::nullopt;
@@ -39,15 +44,16 @@ class transformer_experiment {
  private:
   template <class Run>
   auto with_progress(const std::string& what, Run run) {
-    progress line(model_.name + ": " + what, test_.size());
+    progress line(model_.name + ": " + what, images_.test.size() + images_.held_out_size());
     return run([&] { line(); });
   }
 
   // The model comes with weights in FP16: FP32 is what they are computed in.
   void float_rows() {
-    const measured m = with_progress(
-        "fp32", [&](const auto& step) { return run_in_floats(model_.network, test_, run_, step); });
-    reference_ = m.logits;
+    const measured m = with_progress("fp32", [&](const auto& step) {
+      return run_in_floats(model_.network, images_, run_, step);
+    });
+    reference_ = m;
     const index_type bytes = model_.network.bytes();
     add("fp32", m, bytes, "float");
     add("w16", m, bytes / 2, "float");
@@ -55,7 +61,7 @@ class transformer_experiment {
 
   outcome rows_of(const transformer_variant& v) {
     const auto start = std::chrono::steady_clock::now();
-    const auto q = calibrate(model_.network, calibration_, v.scheme, run_);
+    const auto q = calibrate(model_.network, images_.calibration, v.scheme, run_);
     if (!q) return q.error();
     const std::chrono::duration<double> took = std::chrono::steady_clock::now() - start;
     longest_calibration_ = std::max(longest_calibration_, took.count());
@@ -63,13 +69,13 @@ class transformer_experiment {
     const bool float_activations = v.scheme.bits.activations == 16;
     if (!float_activations) {
       const auto m = with_progress(
-          v.name, [&](const auto& step) { return run_in_integers(*q, test_, run_, step); });
+          v.name, [&](const auto& step) { return run_in_integers(*q, images_, run_, step); });
       if (!m) return m.error();
       add(v.name, *m, q->bytes(), "integer");
     }
     if (float_activations || v.simulated_too) {
       const measured m = with_progress(
-          v.name, [&](const auto& step) { return run_simulated(*q, test_, run_, step); });
+          v.name, [&](const auto& step) { return run_simulated(*q, images_, run_, step); });
       add(v.name, m, q->bytes(), "simulated");
     }
     if (!v.simulated_too) return std::nullopt;
@@ -78,14 +84,15 @@ class transformer_experiment {
   }
 
   void add(const std::string& name, const measured& m, index_type bytes, const char* path) {
-    const row r{.model = model_.name,
-                .variant = name,
-                .top1 = engine::top1(m.logits, test_),
-                .agreement = *vq::argmax_agreement(reference_.view(), m.logits.view()),
-                .images = test_.size(),
-                .bytes = bytes,
-                .milliseconds = m.milliseconds,
-                .path = path};
+    row r{.model = model_.name,
+          .variant = name,
+          .top1 = engine::top1(m.test, images_.test),
+          .agreement = *vq::argmax_agreement(reference_.test.view(), m.test.view()),
+          .images = images_.test.size(),
+          .bytes = bytes,
+          .milliseconds = m.milliseconds,
+          .path = path};
+    if (const auto d = distance(reference_.held_out, m.held_out)) r.kl = d->kl;
     print(r);
     out_.rows.push_back(r);
   }
@@ -106,9 +113,24 @@ class transformer_experiment {
     std::printf("\n");
   }
 
+  // Which method to take, told without labels and without the test images.
+  void least_divergences() const {
+    std::printf("\n%s: the least divergence from FP32 on the %td calibration images that no method "
+                "was fitted to\n",
+                model_.name.c_str(), images_.held_out_size());
+    for (const std::string bits : {"w8a8-", "w6a6-", "w4a4-"}) {
+      const row* least = nullptr;
+      for (const row& r : out_.rows) {
+        if (!r.kl || !r.variant.starts_with(bits) || r.path != "integer") continue;
+        if (least == nullptr || *r.kl < *least->kl) least = &r;
+      }
+      if (least != nullptr) std::printf("  %-40s %.5f\n", least->variant.c_str(), *least->kl);
+    }
+  }
+
   // The simulation is worth what it agrees with.
   outcome both_paths(const engine::quantized_graph& q) const {
-    const auto d = compare_both_paths(q, test_, checked_images);
+    const auto d = compare_both_paths(q, images_.test, checked_images);
     if (!d) return d.error();
     std::printf("  simulated against integers, %td images: each layer from the same codes, %td of "
                 "%td codes differ, by at most %d;\n  end to end the same class for %td, logits "
@@ -119,11 +141,10 @@ class transformer_experiment {
   }
 
   const engine::model& model_;
-  const engine::image_set& test_;
-  const engine::image_set& calibration_;
+  image_sets images_;
   engine::parallel_for run_;
   report& out_;
-  engine::logits_table reference_;  // of the float network on the test images
+  measured reference_;  // the float network
   double longest_calibration_ = 0;
 };
 

@@ -16,19 +16,28 @@ vq::result<engine::quantized_graph, vq::failure> calibrate(const engine::graph& 
                                                            const engine::transformer_scheme& scheme,
                                                            const engine::parallel_for& run);
 
+// What networks are compared on. No calibration reads the images from `held_out` on.
+struct image_sets {
+  const engine::image_set& test;
+  const engine::image_set& calibration;
+  engine::index_type held_out;
+
+  engine::index_type held_out_size() const { return calibration.size() - held_out; }
+};
+
 struct measured {
-  engine::logits_table logits;
+  engine::logits_table test, held_out;
   double milliseconds = 0;  // per image on one thread
 };
 using progress_step = std::function<void()>;
 
-measured run_in_floats(const engine::graph& g, const engine::image_set& images,
+measured run_in_floats(const engine::graph& g, const image_sets& images,
                        const engine::parallel_for& run, const progress_step& step);
-measured run_simulated(const engine::quantized_graph& q, const engine::image_set& images,
+measured run_simulated(const engine::quantized_graph& q, const image_sets& images,
                        const engine::parallel_for& run, const progress_step& step);
 // Errors: a layer that has no integer kernel for its formats.
 vq::result<measured, vq::failure> run_in_integers(const engine::quantized_graph& q,
-                                                  const engine::image_set& images,
+                                                  const image_sets& images,
                                                   const engine::parallel_for& run,
                                                   const progress_step& step);
 vq::result<engine::path_difference, vq::failure> compare_both_paths(
