@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Builds and runs a demo: trained CNNs in FP32 and INT8, or a vision transformer in 8, 6 and 4 bits.
 #   bash examples/run.sh [--model DIR] [--data FILE] [--json FILE]
-#   bash examples/run.sh vit [--variants 'w4a4-*'] [--json FILE]
+#   bash examples/run.sh vit [--variants 'w4a4-*'] [--json FILE] [--page FILE.html]
 # VQ_PRESET selects another preset of CMakePresets.json than release.
 set -euo pipefail
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)

@@ -6,6 +6,7 @@
 #include <filesystem>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <thread>
 
 #include <CLI/CLI.hpp>
@@ -72,6 +73,16 @@ inline vq::result<std::optional<vq::atomic_file>, vq::failure> output_file(
   auto file = vq::atomic_file::create(name);
   if (!file) return file.error();
   return std::optional<vq::atomic_file>(*std::move(file));
+}
+
+// Completes the file, if there is one.
+inline std::optional<vq::failure> write(std::optional<vq::atomic_file>& file,
+                                        std::string_view content) {
+  if (!file) return std::nullopt;
+  file->write(content);
+  const auto written = file->commit();
+  if (!written) return written.error();
+  return std::nullopt;
 }
 
 }  // namespace demo

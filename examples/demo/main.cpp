@@ -40,12 +40,7 @@ std::optional<vq::failure> run(demo::options o) {
   }
   const std::chrono::duration<double> took = std::chrono::steady_clock::now() - start;
   std::printf("%.0f seconds on %td threads\n", took.count(), o.threads);
-  if (*json) {
-    (*json)->write(report.json());
-    const auto written = (*json)->commit();
-    if (!written) return written.error();
-  }
-  return std::nullopt;
+  return demo::write(*json, report.json());
 }
 
 }  // namespace

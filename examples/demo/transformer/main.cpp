@@ -6,11 +6,16 @@
 
 #include "demo/command_line.hpp"
 #include "demo/report.hpp"
+#include "demo/transformer/distribution_page.hpp"
 #include "demo/transformer/experiment.hpp"
 
 namespace {
 
-std::optional<vq::failure> run(demo::options o, const std::string& variants) {
+struct outputs {
+  std::string variants = "*", page;
+};
+
+std::optional<vq::failure> run(demo::options o, const outputs& wanted) {
   demo::complete(o);
   if (o.model.empty()) o.model = (demo::bundled_models() / "vit").string();
   const auto in = demo::load(o.model, o);
@@ -21,33 +26,40 @@ std::optional<vq::failure> run(demo::options o, const std::string& variants) {
   }
   auto json = demo::output_file(o.json);
   if (!json) return json.error();
+  auto page = demo::output_file(wanted.page);
+  if (!page) return page.error();
+
+  if (*page) {
+    const auto found = demo::observe_distributions(in->model, in->calibration);
+    if (!found) return found.error();
+    if (auto failed = demo::write(*page, demo::distribution_page(*found))) return failed;
+  }
+  if (wanted.variants.empty()) return demo::write(*json, demo::report().json());
 
   const auto start = std::chrono::steady_clock::now();
   demo::report report;
   demo::print_header();
   const auto failed = demo::run_transformer_experiment(in->model, in->test, in->calibration,
-                                                       {o.threads}, variants, report);
+                                                       {o.threads}, wanted.variants, report);
   if (failed) return failed;
   const std::chrono::duration<double> took = std::chrono::steady_clock::now() - start;
   std::printf("%.0f seconds on %td threads\n", took.count(), o.threads);
-  if (*json) {
-    (*json)->write(report.json());
-    const auto written = (*json)->commit();
-    if (!written) return written.error();
-  }
-  return std::nullopt;
+  return demo::write(*json, report.json());
 }
 
 }  // namespace
 
 int main(int argc, char** argv) {
   demo::options o;
-  std::string variants = "*";
+  outputs wanted;
   CLI::App app("A trained vision transformer in floats and in 8, 6 and 4 bits.");
   demo::add_options(app, o);
-  app.add_option("--variants", variants, "Only rows whose name matches: 'w4a4-*'");
+  app.add_option("--variants", wanted.variants,
+                 "Only rows whose name matches: 'w4a4-*'; '' for none at all");
+  app.add_option("--page", wanted.page,
+                 "HTML file to draw distributions and the grids of each format to");
   CLI11_PARSE(app, argc, argv);
-  if (const auto failed = run(o, variants)) {
+  if (const auto failed = run(o, wanted)) {
     std::fprintf(stderr, "vit_demo: %s\n", vq::describe(*failed).c_str());
     return 1;
   }
