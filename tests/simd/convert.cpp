@@ -13,9 +13,9 @@ namespace {
 
 template <class T>
 void every_pattern() {
-  std::vector<T> narrow(65536);
+  std::vector<T> narrow;
   for (std::uint32_t bits = 0; bits < 65536; ++bits) {
-    narrow[bits] = T::from_bits(static_cast<std::uint16_t>(bits));
+    narrow.push_back(T::from_bits(static_cast<std::uint16_t>(bits)));
   }
   std::vector<float> x(narrow.size());
   REQUIRE(vq::to_floats(vq::simd::native, std::span<const T>(narrow), std::span<float>(x)) ==
