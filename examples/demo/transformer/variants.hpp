@@ -68,14 +68,19 @@ inline method adalog() {
   m.probabilities = m.after_gelu = {format_family::adaptive_log};
   return m;
 }
-// Each tensor in the format that suits it; weights refined and rounded with error feedback.
+// Each tensor in the format that suits it; weights rounded with error feedback.
 inline method best() {
-  method m = repq_ridge();
+  method m = repq();
   m.probabilities = {format_family::affine, format_family::twin, format_family::log2,
                      format_family::log_sqrt2, format_family::adaptive_log};
   m.after_gelu = {format_family::affine, format_family::twin_two_sided,
                   format_family::adaptive_log};
   m.weights.feedback = 0.01;
+  return m;
+}
+inline method best_with_ridge() {
+  method m = best();
+  m.weights.ridge = 0.01;
   return m;
 }
 
@@ -98,8 +103,8 @@ inline std::vector<transformer_variant> ablations() {
   const std::vector<format_family> affine{format_family::affine};
   return {
       best_but("best-without-feedback", [](method& m) { m.weights.feedback = 0; }),
-      best_but("best-without-ridge", [](method& m) { m.weights.ridge = 0; }),
-      best_but("best-without-both", [](method& m) { m.weights.ridge = m.weights.feedback = 0; }),
+      best_but("best-ridge-for-feedback",
+               [](method& m) { std::swap(m.weights.ridge, m.weights.feedback); }),
       best_but("best-norms-per-tensor", [](method& m) { m.norms = norm_rewriting::none; }),
       best_but("best-norms-migrated", [](method& m) { m.norms = norm_rewriting::migrated; }),
       best_but("best-norms-power-of-two",
@@ -143,6 +148,7 @@ inline std::vector<transformer_variant> transformer_variants() {
     all.push_back(in_bits(bits, bits, "repq-ridge", methods::repq_ridge()));
     all.push_back(in_bits(bits, bits, "adalog", methods::adalog()));
     all.push_back(in_bits(bits, bits, "best", methods::best(), true));
+    all.push_back(in_bits(bits, bits, "best-with-ridge", methods::best_with_ridge()));
   }
   for (const int activations : {8, 16}) {
     all.push_back(in_bits(4, activations, "minmax", methods::minmax()));
