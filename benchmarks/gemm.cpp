@@ -12,6 +12,7 @@
 #include <vq/simd.hpp>
 
 #include "limits.hpp"
+#include "packed_matrix.hpp"
 #include "shapes.hpp"
 #include "support.hpp"
 
@@ -22,36 +23,29 @@ using X = std::uint8_t;
 
 template <class Output>
 struct product {
-  vq::packed_weights weights;
-  std::vector<std::int8_t> codes;
-  std::vector<std::int32_t> sums, bias, workspace;
+  std::vector<std::int32_t> bias, workspace;
   std::vector<vq::float_multiplier> multipliers;
   vq::tensor_view<const X, 2> x;
   vq::tensor_view<Output, 2> y;
+  vqb::packed_matrix weights;
 
   explicit product(const vqb::gemm_shape& s)
       : bias(static_cast<std::size_t>(s.columns), 100),
         multipliers(bias.size(), vq::float_multiplier{0.0005f}),
         x(vqb::random_bytes(static_cast<std::size_t>(s.rows * s.depth)).data(), {s.rows, s.depth}),
         y(vqb::scratch<Output>(0, static_cast<std::size_t>(s.rows * s.columns)).data(),
-          {s.rows, s.columns}) {
-    const vq::shape_type<2> shape{s.columns, s.depth};
-    const auto need = vq::packed_size(shape);
-    codes.resize(static_cast<std::size_t>(need.codes));
-    sums.resize(static_cast<std::size_t>(need.sums));
-    weights = *vq::pack_weights<std::int8_t>(
-        vq::tensor_view<const std::int8_t, 2>{vqb::random_codes(s.weights()).data(), shape}, codes,
-        sums);
-  }
+          {s.rows, s.columns}),
+        weights(s) {}
 
   template <class E>
   vq::status run(E e, const vqb::thread_pool& pool) {
-    workspace.resize(static_cast<std::size_t>(vq::linear_workspace(e, x, weights, pool.workers())));
+    workspace.resize(
+        static_cast<std::size_t>(vq::linear_workspace(e, x, weights.view, pool.workers())));
     if constexpr (std::is_same_v<Output, X>) {
       const vq::to_codes<X> stage{.multipliers = multipliers, .zero_point = 3};
-      return vq::linear(e, x, vqb::gemm_zero_point, weights, bias, stage, y, workspace, pool);
+      return vq::linear(e, x, vqb::gemm_zero_point, weights.view, bias, stage, y, workspace, pool);
     } else {
-      return vq::linear(e, x, 0, weights, {}, vq::to_accumulators{}, y, workspace, pool);
+      return vq::linear(e, x, 0, weights.view, {}, vq::to_accumulators{}, y, workspace, pool);
     }
   }
 };

@@ -11,40 +11,32 @@
 #include <vq/simd.hpp>
 
 #include "limits.hpp"
+#include "packed_matrix.hpp"
 #include "shapes.hpp"
 #include "support.hpp"
 
 namespace {
 
 struct dynamic_layer {
-  vq::packed_weights weights;
-  std::vector<std::int8_t> codes;
-  std::vector<std::int32_t> sums;
   std::vector<float> scales, bias;
   std::vector<std::byte> workspace;
   vq::tensor_view<const float, 2> x;
   vq::tensor_view<float, 2> y;
+  vqb::packed_matrix weights;
 
   explicit dynamic_layer(const vqb::gemm_shape& s)
       : scales(static_cast<std::size_t>(s.columns), 0.001f),
         bias(scales.size(), 0.5f),
         x(vqb::floats(static_cast<std::size_t>(s.rows * s.depth)).data(), {s.rows, s.depth}),
         y(vqb::scratch<float>(0, static_cast<std::size_t>(s.rows * s.columns)).data(),
-          {s.rows, s.columns}) {
-    const vq::shape_type<2> shape{s.columns, s.depth};
-    const auto need = vq::packed_size(shape);
-    codes.resize(static_cast<std::size_t>(need.codes));
-    sums.resize(static_cast<std::size_t>(need.sums));
-    weights = *vq::pack_weights<std::int8_t>(
-        vq::tensor_view<const std::int8_t, 2>{vqb::random_codes(s.weights()).data(), shape}, codes,
-        sums);
-  }
+          {s.rows, s.columns}),
+        weights(s) {}
 
   template <class E>
   vq::status run(E e, const vqb::thread_pool& pool) {
     workspace.resize(static_cast<std::size_t>(
-        vq::linear_workspace(e, vq::dynamic_int8, x, weights, pool.workers())));
-    return vq::linear(e, vq::dynamic_int8, x, weights, scales, bias, y, workspace, pool);
+        vq::linear_workspace(e, vq::dynamic_int8, x, weights.view, pool.workers())));
+    return vq::linear(e, vq::dynamic_int8, x, weights.view, scales, bias, y, workspace, pool);
   }
 };
 
