@@ -16,6 +16,7 @@
 
 #include <vq/core/status.hpp>
 #include <vq/core/tensor_view.hpp>
+#include <vq/fold/channel.hpp>
 #include <vq/optimize/moments.hpp>
 
 namespace vq::inline v1 {
@@ -38,22 +39,17 @@ status correct_bias(std::span<float> bias, const Before& weight, const After& qu
   const square_matrix of_q = moments.of_quantized();  // the last column: sums with the constant 1
   const Eigen::VectorXd mean_x = moments.of_exact_with_quantized().col(inputs) / tokens;
   const Eigen::VectorXd mean_q = of_q.col(inputs) / tokens;
-  Eigen::VectorXd moved(outputs);
+  const auto mean_of = [](const Eigen::VectorXd& mean) {
+    return [&mean](index_type i) { return mean(i); };
+  };
+  const auto moved = [&](index_type o) {
+    return static_cast<double>(bias[static_cast<std::size_t>(o)]) +
+           response_to_constant(weight, o, 1, mean_of(mean_x)) -
+           response_to_constant(quantized, o, 1, mean_of(mean_q));
+  };
   for (index_type o = 0; o < outputs; ++o) {
-    moved(o) = static_cast<double>(bias[static_cast<std::size_t>(o)]);
-    for_each_chunk(weight, o * inputs, inputs, [&](index_type begin, const float* w, index_type n) {
-      for (index_type i = 0; i < n; ++i) {
-        moved(o) += static_cast<double>(w[i]) * mean_x(begin - o * inputs + i);
-      }
-    });
-    for_each_chunk(quantized, o * inputs, inputs,
-                   [&](index_type begin, const float* w, index_type n) {
-                     for (index_type i = 0; i < n; ++i) {
-                       moved(o) -= static_cast<double>(w[i]) * mean_q(begin - o * inputs + i);
-                     }
-                   });
+    if (!fits_float(moved(o))) return status::not_finite;
   }
-  if (!moved.cast<float>().allFinite()) return status::not_finite;
   for (index_type o = 0; o < outputs; ++o) {
     bias[static_cast<std::size_t>(o)] = static_cast<float>(moved(o));
   }
