@@ -3,6 +3,8 @@
 #define DEMO_COMMAND_LINE_HPP
 
 #include <algorithm>
+#include <chrono>
+#include <cstdio>
 #include <filesystem>
 #include <optional>
 #include <string>
@@ -13,6 +15,7 @@
 
 #include <vq/io/atomic_file.hpp>
 
+#include "demo/report.hpp"
 #include "engine/image_set.hpp"
 #include "engine/model.hpp"
 
@@ -83,6 +86,20 @@ inline std::optional<vq::failure> write(std::optional<vq::atomic_file>& file,
   const auto written = file->commit();
   if (!written) return written.error();
   return std::nullopt;
+}
+
+// Prints the rows that measure(report) adds, and how long they took; then the table as JSON, where a
+// file is given.
+template <class Measure>
+std::optional<vq::failure> tabulate(const options& o, std::optional<vq::atomic_file>& json,
+                                    Measure measure) {
+  const auto start = std::chrono::steady_clock::now();
+  report table;
+  print_header();
+  if (auto failed = measure(table)) return failed;
+  const std::chrono::duration<double> took = std::chrono::steady_clock::now() - start;
+  std::printf("%.0f seconds on %td threads\n", took.count(), o.threads);
+  return write(json, table.json());
 }
 
 }  // namespace demo

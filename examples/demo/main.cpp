@@ -1,5 +1,4 @@
 // cnn_demo: trained CNNs in FP32 and INT8, side by side.
-#include <chrono>
 #include <cstdio>
 #include <filesystem>
 #include <optional>
@@ -9,7 +8,6 @@
 
 #include "demo/command_line.hpp"
 #include "demo/experiment.hpp"
-#include "demo/report.hpp"
 
 namespace {
 
@@ -30,17 +28,14 @@ std::optional<vq::failure> run(demo::options o) {
   auto json = demo::output_file(o.json);
   if (!json) return json.error();
 
-  const auto start = std::chrono::steady_clock::now();
-  demo::report report;
-  demo::print_header();
-  for (const demo::inputs& in : all) {
-    auto failed = demo::run_experiment(in.model, in.test, in.calibration, {o.threads}, report);
-    if (failed) return failed;
-    std::printf("\n");
-  }
-  const std::chrono::duration<double> took = std::chrono::steady_clock::now() - start;
-  std::printf("%.0f seconds on %td threads\n", took.count(), o.threads);
-  return demo::write(*json, report.json());
+  return demo::tabulate(o, *json, [&](demo::report& table) -> std::optional<vq::failure> {
+    for (const demo::inputs& in : all) {
+      auto failed = demo::run_experiment(in.model, in.test, in.calibration, {o.threads}, table);
+      if (failed) return failed;
+      std::printf("\n");
+    }
+    return std::nullopt;
+  });
 }
 
 }  // namespace

@@ -1,11 +1,9 @@
 // vit_demo: a trained vision transformer in floats and in 8, 6 and 4 bits.
-#include <chrono>
 #include <cstdio>
 #include <optional>
 #include <string>
 
 #include "demo/command_line.hpp"
-#include "demo/report.hpp"
 #include "demo/transformer/distribution_page.hpp"
 #include "demo/transformer/experiment.hpp"
 
@@ -36,15 +34,10 @@ std::optional<vq::failure> run(demo::options o, const outputs& wanted) {
   }
   if (wanted.variants.empty()) return demo::write(*json, demo::report().json());
 
-  const auto start = std::chrono::steady_clock::now();
-  demo::report report;
-  demo::print_header();
-  const auto failed = demo::run_transformer_experiment(in->model, in->test, in->calibration,
-                                                       {o.threads}, wanted.variants, report);
-  if (failed) return failed;
-  const std::chrono::duration<double> took = std::chrono::steady_clock::now() - start;
-  std::printf("%.0f seconds on %td threads\n", took.count(), o.threads);
-  return demo::write(*json, report.json());
+  return demo::tabulate(o, *json, [&](demo::report& table) {
+    return demo::run_transformer_experiment(in->model, in->test, in->calibration, {o.threads},
+                                            wanted.variants, table);
+  });
 }
 
 }  // namespace
