@@ -12,6 +12,7 @@
 #include <vq/io/failure.hpp>
 #include <vq/io/mapped_file.hpp>
 #include <vq/io/safetensors.hpp>
+#include <vq/io/tensor_info.hpp>
 #include <vq/io/tensorrt_cache.hpp>
 
 #endif

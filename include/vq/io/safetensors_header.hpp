@@ -29,6 +29,7 @@
 #include <vq/core/result.hpp>
 #include <vq/io/dtype.hpp>
 #include <vq/io/failure.hpp>
+#include <vq/io/tensor_info.hpp>
 
 namespace vq::inline v1 {
 
@@ -39,19 +40,11 @@ struct safetensors_limits {
   static constexpr std::size_t name_bytes = 4096;
 };
 
-struct tensor_entry {
-  std::string name;
-  dtype type = dtype::f32;
-  std::vector<index_type> shape;  // empty: a single value
-  std::uint64_t begin = 0;        // data_offsets, from the first byte after the header
+// A tensor of a file: what it is, and where its bytes lie.
+struct tensor_entry : tensor_info {
+  std::uint64_t begin = 0;  // data_offsets, from the first byte after the header
   std::uint64_t end = 0;
   std::span<const std::byte> bytes;  // the values, row-major, little-endian; may be misaligned
-
-  index_type size() const noexcept {  // number of elements
-    index_type product = 1;
-    for (const index_type extent : shape) product *= extent;
-    return product;
-  }
 };
 
 struct safetensors_header {
@@ -234,26 +227,6 @@ class safetensors_header_builder {
   int offsets_ = 0;
   bool has_metadata_ = false, has_dtype_ = false, has_shape_ = false, has_offsets_ = false;
 };
-
-// Bytes that a shape of a type takes, or the rule it breaks. Dimensions are multiplied in order and
-// each product is checked, so [0, huge] is empty and [huge, 2, 0] is refused.
-inline result<std::uint64_t, std::string> bytes_of_shape(std::span<const index_type> shape,
-                                                         dtype type) {
-  constexpr auto largest = static_cast<std::uint64_t>((std::numeric_limits<index_type>::max)());
-  std::uint64_t count = 1;
-  for (const index_type extent : shape) {
-    const auto factor = static_cast<std::uint64_t>(extent);
-    if (extent < 0) return std::string("shape has a negative dimension");
-    if (factor != 0 && count > largest / factor) return std::string("shape overflows");
-    count *= factor;
-  }
-  const auto bits = static_cast<std::uint64_t>(bits_of(type));
-  if (count > largest / bits) return std::string("shape overflows");
-  if (count * bits % 8 != 0) {
-    return sentence("shape of ", name_of(type), " takes ", count * bits, " bits, not whole bytes");
-  }
-  return count * bits / 8;
-}
 
 // Checks names, sizes and offsets against `data_bytes` bytes of data; sorts by offset.
 inline std::optional<failure> check_layout(safetensors_header& header, std::uint64_t data_bytes,

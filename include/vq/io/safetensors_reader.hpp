@@ -30,6 +30,7 @@
 #include <vq/io/failure.hpp>
 #include <vq/io/mapped_file.hpp>
 #include <vq/io/safetensors_header.hpp>
+#include <vq/io/tensor_info.hpp>
 
 namespace vq::inline v1 {
 
@@ -178,15 +179,6 @@ class safetensors_file {
     std::vector<T> values(tensor.bytes.size() / sizeof(T));
     if (!values.empty()) std::memcpy(values.data(), tensor.bytes.data(), tensor.bytes.size());
     return values;
-  }
-
-  static std::string spelled(std::span<const index_type> shape) {
-    std::string text = "[";
-    for (const index_type extent : shape) {
-      if (text.size() > 1) text += ", ";
-      text += std::to_string(extent);
-    }
-    return text + "]";
   }
 
   std::string name_;

@@ -43,7 +43,7 @@ class safetensors_writer {
   // live until write(). An empty shape means a single value.
   void add(std::string name, dtype type, std::vector<index_type> shape,
            std::span<const std::byte> bytes) {
-    tensors_.push_back({std::move(name), type, std::move(shape), 0, 0, bytes});
+    tensors_.push_back({{std::move(name), type, std::move(shape)}, 0, 0, bytes});
   }
 
   // The same for values of a type that has a dtype.
