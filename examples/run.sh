@@ -2,6 +2,7 @@
 # Builds and runs a demo: trained CNNs in FP32 and INT8, or a vision transformer in 8, 6 and 4 bits.
 #   bash examples/run.sh [--model DIR] [--data FILE] [--json FILE]
 #   bash examples/run.sh vit [--variants 'w4a4-*'] [--json FILE] [--page FILE.html]
+# The command-line tool is built too: build/release/bin/vq (examples/vq/README.md).
 # VQ_PRESET selects another preset of CMakePresets.json than release.
 set -euo pipefail
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
@@ -19,7 +20,7 @@ preset=${VQ_PRESET:-release}
 (
   cd "$root"
   cmake --preset "$preset" -DVQ_BUILD_TESTS=OFF -DVQ_BUILD_BENCHMARKS=OFF -DVQ_BUILD_EXAMPLES=ON
-  cmake --build --preset "$preset" --parallel "$(jobs_for_this_machine)" --target "$demo"
+  cmake --build --preset "$preset" --parallel "$(jobs_for_this_machine)" --target "$demo" vq_tool
 )
 # In the caller's folder, so that relative names mean what they say.
 exec "$root/build/$preset/bin/$demo" "$@"
