@@ -8,10 +8,14 @@
 
 #include <vq/io/atomic_file.hpp>
 #include <vq/io/calibration_table.hpp>
+#include <vq/io/checkpoint.hpp>
 #include <vq/io/dtype.hpp>
 #include <vq/io/failure.hpp>
+#include <vq/io/json_file.hpp>
 #include <vq/io/mapped_file.hpp>
 #include <vq/io/safetensors.hpp>
+#include <vq/io/shard_index.hpp>
+#include <vq/io/stored_floats.hpp>
 #include <vq/io/tensor_info.hpp>
 #include <vq/io/tensorrt_cache.hpp>
 

@@ -209,10 +209,8 @@ TEST_CASE("safetensors: the writer refuses what the reader would refuse", "[io]"
     return out;
   };
   CHECK(refusal(with("w", {3})) ==
-        path + ": tensor 'w': data_offsets span 8 bytes, but shape and dtype take 12");
-  CHECK(refusal(with("w", {-2})) == path +
-                                        ": tensor 'w': shape contains -2, not an integer from 0 to "
-                                        "2^63 - 1 in plain digits");
+        path + ": tensor 'w': 8 bytes were given, but shape and dtype take 12");
+  CHECK(refusal(with("w", {-2})) == path + ": tensor 'w': shape has a negative dimension");
   CHECK(refusal(with("", {2})) == path + ": a tensor has an empty name");
   CHECK(refusal(with("\xff", {2})) == path + ": tensor '\xff': the name is not valid UTF-8");
   CHECK(refusal(with("__metadata__", {2})) ==

@@ -20,6 +20,7 @@
 #include <cstdio>
 #include <filesystem>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -75,6 +76,16 @@ class atomic_file {
   }
   void write(std::string_view text) { write(std::as_bytes(std::span(text))); }
 
+  // Bytes for a place further on, in any order; write() goes on where it was. Where the system has
+  // pwrite, threads may write to different places at a time. After an error the file must not be
+  // committed. Errors: io_error.
+  std::optional<failure> write_at(std::uint64_t offset, std::span<const std::byte> bytes) {
+    if (!stream_) return refused("was committed before");
+    errno = 0;
+    if (!write_all_at(offset, bytes)) return refused(last_error());
+    return std::nullopt;
+  }
+
   // Puts the file under its name; returns its size in bytes. Errors: io_error.
   result<std::uint64_t, failure> commit() {
     if (!stream_) return refused("was committed before");
@@ -124,6 +135,18 @@ class atomic_file {
   }
 
 #if defined(__unix__) || defined(__APPLE__)
+  bool write_all_at(std::uint64_t offset, std::span<const std::byte> bytes) noexcept {
+    const int descriptor = ::fileno(stream_.get());
+    while (!bytes.empty()) {
+      const ::ssize_t count =
+          ::pwrite(descriptor, bytes.data(), bytes.size(), static_cast<::off_t>(offset));
+      if (count < 0 && errno == EINTR) continue;
+      if (count <= 0) return false;
+      bytes = bytes.subspan(static_cast<std::size_t>(count));
+      offset += static_cast<std::uint64_t>(count);
+    }
+    return true;
+  }
   bool flush_to_disk() noexcept { return ::fsync(::fileno(stream_.get())) == 0; }
   // Makes the new name durable. Some file systems cannot; the file is complete all the same.
   void flush_folder() noexcept {
@@ -134,6 +157,19 @@ class atomic_file {
     ::close(descriptor);
   }
 #else
+  bool write_all_at(std::uint64_t offset, std::span<const std::byte> bytes) noexcept {
+    std::FILE* const stream = stream_.get();
+    std::fpos_t place{};
+    if (std::fgetpos(stream, &place) != 0 || std::fseek(stream, 0, SEEK_SET) != 0) return false;
+    for (std::uint64_t left = offset; left > 0;) {  // a long may have 32 bits
+      constexpr std::uint64_t largest = 1u << 30;
+      const std::uint64_t step = left < largest ? left : largest;
+      if (std::fseek(stream, static_cast<long>(step), SEEK_CUR) != 0) return false;
+      left -= step;
+    }
+    const bool written = std::fwrite(bytes.data(), 1, bytes.size(), stream) == bytes.size();
+    return std::fsetpos(stream, &place) == 0 && written;
+  }
   bool flush_to_disk() noexcept { return true; }
   void flush_folder() noexcept {}
 #endif

@@ -71,6 +71,11 @@ class mapped_file {
   std::span<const std::byte> bytes() const noexcept { return {data_, size_}; }
   bool is_mapped() const noexcept { return data_ != nullptr && copy_ == nullptr; }
 
+  // Gives the memory of a part of bytes() back; it is read from the file again when touched. A
+  // program that walks through a large file so needs no more memory than its largest part. Does
+  // nothing where the file was copied.
+  void drop_pages(std::span<const std::byte> part) const noexcept;
+
  private:
   bool map(const std::filesystem::path& path, std::size_t size) noexcept;
 
@@ -135,6 +140,19 @@ inline bool mapped_file::map([[maybe_unused]] const std::filesystem::path& path,
   return true;
 #else
   return false;
+#endif
+}
+
+inline void mapped_file::drop_pages(
+    [[maybe_unused]] std::span<const std::byte> part) const noexcept {
+#if defined(__unix__) || defined(__APPLE__)
+  const long page = ::sysconf(_SC_PAGESIZE);
+  if (!is_mapped() || part.empty() || page <= 0) return;
+  // Whole pages around the part: a neighbour's bytes come back from the file like any.
+  const auto offset = static_cast<std::size_t>(part.data() - data_);
+  const std::size_t begin = offset - offset % static_cast<std::size_t>(page);
+  static_cast<void>(::madvise(const_cast<std::byte*>(data_) + begin, offset - begin + part.size(),
+                              MADV_DONTNEED));
 #endif
 }
 

@@ -23,13 +23,14 @@
 #include <utility>
 #include <vector>
 
-#include <vq/core/half.hpp>
+#include <vq/core/execution.hpp>
 #include <vq/core/result.hpp>
 #include <vq/core/tensor_view.hpp>
 #include <vq/io/dtype.hpp>
 #include <vq/io/failure.hpp>
 #include <vq/io/mapped_file.hpp>
 #include <vq/io/safetensors_header.hpp>
+#include <vq/io/stored_floats.hpp>
 #include <vq/io/tensor_info.hpp>
 
 namespace vq::inline v1 {
@@ -128,27 +129,17 @@ class safetensors_file {
   result<std::vector<float>, failure> to_floats(std::string_view name) const {
     const auto tensor = get(name);
     if (!tensor) return tensor.error();
-    const auto convert = [](const auto& values) {
-      std::vector<float> floats(values.size());
-      std::transform(values.begin(), values.end(), floats.begin(),
-                     [](auto value) { return static_cast<float>(value); });
-      return floats;
-    };
-    switch ((*tensor)->type) {
-      case dtype::f32:
-        return copy<float>(**tensor);
-      case dtype::f16:
-        return convert(copy<half>(**tensor));
-      case dtype::bf16:
-        return convert(copy<bfloat16>(**tensor));
-      case dtype::f64:
-        return convert(copy<double>(**tensor));
-      default:
-        return refuse(
-            status::type_mismatch, name,
-            sentence("dtype ", name_of((*tensor)->type), " where F32, F16, BF16 or F64 is needed"));
+    std::vector<float> values(static_cast<std::size_t>((*tensor)->size()));
+    if (load_floats(scalar, (*tensor)->bytes, (*tensor)->type, values) != status::ok) {
+      return refuse(
+          status::type_mismatch, name,
+          sentence("dtype ", name_of((*tensor)->type), " where F32, F16, BF16 or F64 is needed"));
     }
+    return values;
   }
+
+  // Gives the memory of a tensor's pages back (mapped_file.hpp); its bytes stay readable.
+  void drop_pages(const tensor_entry& tensor) const noexcept { file_.drop_pages(tensor.bytes); }
 
  private:
   safetensors_file(safetensors_header header, std::string name)
