@@ -112,3 +112,54 @@ TEST_CASE("safetensors_stream: threads write tensors side by side", "[io]") {
     CHECK(file->to_vector<std::uint8_t>(infos[i].name).value() == values[i]);
   }
 }
+
+TEST_CASE("safetensors_stream: a size that comes late changes nothing but the order", "[io]") {
+  const files::folder folder;
+  const std::string path = (folder / "m").string();
+  const std::vector<vq::tensor_info> late{{"a.json", vq::dtype::u8, {1000}},
+                                          {"b.json", vq::dtype::u8, {1000}}};
+  auto out = vq::safetensors_stream::create(path, announced, {{"format", "pt"}}, late);
+  REQUIRE(out);
+  const std::uint64_t at_most = out->layout().file_bytes();
+  CHECK_FALSE(out->write("b.json", files::bytes("{}")));
+  CHECK_FALSE(out->write("w", files::bytes("0123456789abcdef")));
+  CHECK_FALSE(out->write("a.json", files::bytes("{\"a\"")));
+  CHECK_FALSE(out->write("a.json", files::bytes(": 1}")));
+  CHECK_FALSE(out->write("codes", files::bytes("xyz")));
+  const auto size = out->commit();
+  REQUIRE(size);
+  CHECK(*size == std::filesystem::file_size(path));
+  CHECK(*size == at_most - 1000 - 1000 + 8 + 2);
+
+  const auto file = vq::safetensors_file::open(path);
+  REQUIRE(file);
+  CHECK(file->tensors().size() == 5);
+  CHECK(file->metadata().at("format") == "pt");
+  CHECK(vq::as_text(file->find("a.json")->bytes) == "{\"a\": 1}");
+  CHECK(vq::as_text(file->find("b.json")->bytes) == "{}");
+  CHECK(vq::as_text(file->find("w")->bytes) == "0123456789abcdef");
+  CHECK(file->find("w")->bytes.data() < file->find("a.json")->bytes.data());
+  CHECK(file->find("a.json")->bytes.data() < file->find("b.json")->bytes.data());
+}
+
+TEST_CASE("safetensors_stream: a late tensor is a row of bytes that is given and fits", "[io]") {
+  const files::folder folder;
+  const std::string path = (folder / "m").string();
+  for (const vq::tensor_info& wrong : {vq::tensor_info{"x", vq::dtype::f32, {4}},
+                                       {"x", vq::dtype::u8, {2, 2}},
+                                       {"x", vq::dtype::u8, {0}}}) {
+    const auto out = vq::safetensors_stream::create(path, {}, {}, {wrong});
+    REQUIRE_FALSE(out);
+    CHECK(vq::describe(out.error()) ==
+          path + ": tensor 'x': its size can come late only if it is a row of U8");
+  }
+  auto out = vq::safetensors_stream::create(path, {}, {}, {{"x", vq::dtype::u8, {3}}});
+  REQUIRE(out);
+  CHECK(message(out->write("x", files::bytes("1234"))) ==
+        path + ": tensor 'x': 4 bytes were given, but shape and dtype take 3");
+  const auto nothing = out->commit();
+  REQUIRE_FALSE(nothing);
+  CHECK(vq::describe(nothing.error()) ==
+        path + ": tensor 'x': 0 bytes were given, where 1 to 3 were announced");
+  CHECK(folder.names().size() == 1);  // the temporary, until `out` goes away
+}
