@@ -1,0 +1,17 @@
+// Front door of planning: components of vision-language models, weight formats by name, recipes.
+//
+// Needs nlohmann/json (CMake: vq::json). Works on names, shapes and configurations, never on
+// values; everything that can fail returns result<T, failure> with a sentence.
+#ifndef VQ_PLAN_HPP
+#define VQ_PLAN_HPP
+
+#include <vq/plan/assignment.hpp>
+#include <vq/plan/built_in_recipes.hpp>
+#include <vq/plan/component.hpp>
+#include <vq/plan/name_layout.hpp>
+#include <vq/plan/recipe.hpp>
+#include <vq/plan/summary.hpp>
+#include <vq/plan/weight_format.hpp>
+#include <vq/plan/weight_formats.hpp>
+
+#endif
