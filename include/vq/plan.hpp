@@ -10,6 +10,7 @@
 #include <vq/plan/component.hpp>
 #include <vq/plan/name_layout.hpp>
 #include <vq/plan/recipe.hpp>
+#include <vq/plan/skip_modules.hpp>
 #include <vq/plan/summary.hpp>
 #include <vq/plan/weight_format.hpp>
 #include <vq/plan/weight_formats.hpp>
