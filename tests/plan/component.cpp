@@ -35,7 +35,7 @@ constexpr std::pair<std::string_view, component> published[] = {
     {"language_model.model.layers.0.feed_forward.w1.weight", component::language_model},
     {"text_projection.weight", component::text_tower},
     {"visual_projection.weight", component::connector},
-    {"logit_scale", component::scalar},
+    {"logit_scale", component::logit_scalar},
     {"text_model.encoder.layers.0.mlp.fc1.weight", component::text_tower},
     {"text_model.embeddings.position_embedding.weight", component::embedding},
     {"vision_model.embeddings.position_embedding.weight", component::vision},

@@ -37,7 +37,7 @@ enum class component : std::uint8_t {
   audio,
   head,
   embedding,
-  scalar,  // logit_scale, logit_bias
+  logit_scalar,  // logit_scale, logit_bias; `scalar` would hide vq::scalar
 };
 
 inline constexpr std::array<std::string_view, 9> component_names{
@@ -136,7 +136,7 @@ constexpr component classify(std::string_view name) {
     return component::cross_attention;
   }
   if (words::is_head(name)) return component::head;
-  if (last_part == "logit_scale" || last_part == "logit_bias") return component::scalar;
+  if (last_part == "logit_scale" || last_part == "logit_bias") return component::logit_scalar;
   constexpr std::string_view position[] = {"position_embedding"};
   if (words::any_part(name, words::token_table) || words::any_part(name, position)) {
     return component::embedding;
