@@ -5,7 +5,9 @@
 #ifndef VQ_PLAN_HPP
 #define VQ_PLAN_HPP
 
+#include <vq/plan/allocation_search.hpp>
 #include <vq/plan/assignment.hpp>
+#include <vq/plan/bit_allocation.hpp>
 #include <vq/plan/built_in_recipes.hpp>
 #include <vq/plan/component.hpp>
 #include <vq/plan/name_layout.hpp>
