@@ -29,29 +29,28 @@ inline constexpr std::array<std::string_view, 5> built_in_recipe_names{
 
 // Errors: not_found.
 inline result<recipe, failure> built_in_recipe(std::string_view name) {
-  using enum component;
-  const std::string keep{keep_format}, nf4 = "nf4-block64-dq256", int8 = "int8-channel";
-  const recipe_rule tower{.part = vision, .format = keep};
-  const recipe_rule bridge{.part = connector, .format = keep, .optional = true};
-  const recipe_rule tables{.part = embedding, .format = keep, .optional = true};
-  const recipe_rule output{.part = head, .format = keep, .optional = true};
-  const auto optional_nf4 = [&](component c) {
-    return recipe_rule{.part = c, .format = nf4, .optional = true};
+  const std::string keep{keep_format}, four_bits = "nf4-block64-dq256", int8 = "int8-channel";
+  const recipe_rule tower{.part = component::vision, .format = keep};
+  const recipe_rule bridge{.part = component::connector, .format = keep, .optional = true};
+  const recipe_rule tables{.part = component::embedding, .format = keep, .optional = true};
+  const recipe_rule output{.part = component::head, .format = keep, .optional = true};
+  const auto in_4_bits = [&](component c) {
+    return recipe_rule{.part = c, .format = four_bits, .optional = true};
   };
   const recipe all[] = {
       {"vlm-asymmetric",
        "NF4 with double quantization for the language model; vision, connector, embeddings and "
        "head stay",
-       {{.part = language_model, .format = nf4},
-        optional_nf4(cross_attention),
+       {{.part = component::language_model, .format = four_bits},
+        in_4_bits(component::cross_attention),
         tower,
         bridge,
         tables,
         output}},
       {"vlm-asymmetric-cross-attention-16",
        "vlm-asymmetric, and the layers that attend to the image stay",
-       {{.part = language_model, .format = nf4},
-        {.part = cross_attention, .format = keep},
+       {{.part = component::language_model, .format = four_bits},
+        {.part = component::cross_attention, .format = keep},
         tower,
         bridge,
         tables,
@@ -59,7 +58,7 @@ inline result<recipe, failure> built_in_recipe(std::string_view name) {
       {"clip-text-int8",
        "INT8 for the text tower; the vision tower and both projections stay",
        {{.pattern = "text_projection", .format = keep, .optional = true},
-        {.part = text_tower, .format = int8},
+        {.part = component::text_tower, .format = int8},
         tower,
         bridge,
         tables}},
@@ -70,12 +69,13 @@ inline result<recipe, failure> built_in_recipe(std::string_view name) {
         {.pattern = "classifier", .format = keep, .optional = true},
         {.pattern = "head", .format = keep, .optional = true},
         {.pattern = "heads", .format = keep, .optional = true},
-        {.part = vision, .format = int8}}},
+        {.part = component::vision, .format = int8}}},
       {"all-nf4",
        "NF4 with double quantization for every linear layer but the head, the vision tower "
        "included",
-       {optional_nf4(language_model), optional_nf4(cross_attention), optional_nf4(vision),
-        optional_nf4(connector), optional_nf4(text_tower), optional_nf4(audio), tables, output}}};
+       {in_4_bits(component::language_model), in_4_bits(component::cross_attention),
+        in_4_bits(component::vision), in_4_bits(component::connector),
+        in_4_bits(component::text_tower), in_4_bits(component::audio), tables, output}}};
   std::string known;
   for (const recipe& r : all) {
     if (r.name == name) return r;
