@@ -7,6 +7,7 @@
 #define VQ_IO_HPP
 
 #include <vq/io/atomic_file.hpp>
+#include <vq/io/bitsandbytes.hpp>
 #include <vq/io/calibration_table.hpp>
 #include <vq/io/checkpoint.hpp>
 #include <vq/io/dtype.hpp>

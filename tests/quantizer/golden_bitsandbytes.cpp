@@ -1,8 +1,15 @@
 // Codes, scales and values of bitsandbytes' portable backend.
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+#include <span>
+#include <string>
+#include <string_view>
 #include <type_traits>
 #include <vector>
 
 #include <vq/core/half.hpp>
+#include <vq/io/bitsandbytes.hpp>
 #include <vq/policy/dynamic.hpp>
 #include <vq/policy/fp4.hpp>
 #include <vq/policy/nf4.hpp>
@@ -24,6 +31,32 @@ std::vector<float> rounded(const golden::test_case& c, std::vector<float> values
   }
   return values;
 }
+
+vq::dtype stored_type(const golden::test_case& c) {
+  const auto type = c.params().at("dtype").get<std::string>();
+  return type == "f16" ? vq::dtype::f16 : type == "bf16" ? vq::dtype::bf16 : vq::dtype::f32;
+}
+
+template <class T>
+std::vector<T> values_of(std::span<const std::byte> bytes) {
+  std::vector<T> values(bytes.size() / sizeof(T));
+  if (!values.empty()) std::memcpy(values.data(), bytes.data(), bytes.size());
+  return values;
+}
+
+// The outputs of a case, found by their roles.
+class state_dict {
+ public:
+  explicit state_dict(const golden::test_case& c) : case_(&c) {}
+  std::string name() const { return case_->name(); }
+  const vq::tensor_entry* find(std::string_view role) const {
+    const std::string key(role);
+    return case_->has_output(key) ? &case_->output_entry(key) : nullptr;
+  }
+
+ private:
+  const golden::test_case* case_;
+};
 
 // Calls f(policy) with the policy that the case asks for; skips the case when there is none.
 template <class F>
@@ -163,6 +196,27 @@ TEST_CASE("bitsandbytes: scales that are quantized themselves", "[quantizer][gol
   }
 }
 
+TEST_CASE("bitsandbytes: 4-bit weights as they are stored", "[quantizer][golden]") {
+  for (const auto& c : golden::cases("bitsandbytes", "quantize_4bit")) {
+    const auto x = c.input<float>("x");
+    const auto& p = c.params();
+    const vq::four_bit_format format{
+        p.at("quant_type") == "nf4" ? vq::four_bit_type::nf4 : vq::four_bit_type::fp4,
+        p.at("blocksize").get<vq::index_type>(), p.at("compress_statistics").get<bool>()};
+    const auto shape = p.at("shape").get<std::vector<vq::index_type>>();
+    const auto w = vq::quantize_four_bit(vq::scalar, format, x.data, shape, stored_type(c), "x");
+    REQUIRE(w);
+    golden::check(c, "packed", w->codes);
+    if (format.nested) {
+      golden::check(c, "absmax", w->absmax_codes);
+      golden::check(c, "offset", static_cast<float>(w->state.nested_offset));
+    } else {
+      golden::check(c, "absmax",
+                    values_of<float>(std::as_bytes(std::span<const vq::scale_param>(w->absmax))));
+    }
+  }
+}
+
 TEST_CASE("bitsandbytes: the dynamic 8-bit map", "[quantizer][golden]") {
   for (const auto& c : golden::cases("bitsandbytes", "create_dynamic_map")) {
     if (c.name() == "table/dynamic_map_signed") {
@@ -192,18 +246,66 @@ TEST_CASE("bitsandbytes: 8-bit dynamic codes, scales and values", "[quantizer][g
 
 TEST_CASE("bitsandbytes: the tensors of a stored layer", "[quantizer][golden]") {
   for (const auto& c : golden::cases("bitsandbytes", "Linear4bit_state_dict")) {
-    with_policy(c, [&](auto policy) {
-      using Q = vq::quantizer<decltype(policy), vq::per_block<64>, vq::double_quantized<256>>;
-      tensors<Q> t(c.input<float>("weight_original"));
-      REQUIRE(vq::fit_quantize(Q{}, t.view(), t.params, t.codes) == vq::status::ok);
-      golden::check(c, "weight", t.codes);
-      golden::check(c, "weight.quant_map", decltype(policy)::table::levels);
-      if (c.params().at("compress_statistics").get<bool>()) {
-        golden::check(c, "weight.nested_quant_map", vq::dynamic_table::levels);
+    const auto x = c.input<float>("weight_original");
+    const bool nested = c.params().at("compress_statistics").get<bool>();
+    const auto type =
+        c.params().at("quant_type") == "nf4" ? vq::four_bit_type::nf4 : vq::four_bit_type::fp4;
+    const auto w = vq::quantize_four_bit(vq::scalar, {type, 64, nested}, x.data, x.shape,
+                                         stored_type(c), "weight");
+    REQUIRE(w);
+    std::vector<std::string> keys{"bias"};
+    vq::for_each_tensor("weight", *w, [&](const vq::tensor_info& t, std::span<const std::byte> b) {
+      keys.push_back(t.name);
+      CHECK(t.shape == c.output_entry(t.name).shape);
+      CHECK(t.type == c.output_entry(t.name).type);
+      if (t.type == vq::dtype::f32) {
+        golden::check(c, t.name, values_of<float>(b));
+      } else if (nested && t.name.find("quant_state") != std::string::npos) {
+        // The offset follows the order of summation; all other fields are those of the index.
+        const auto text = c.params().at("quant_state_json").get<std::string>();
+        auto want = vq::parse_quant_state(text, "");
+        REQUIRE(want);
+        CHECK(vq::to_json(*want) == text);
+        CHECK(golden::ulps_between(static_cast<float>(want->nested_offset),
+                                   static_cast<float>(w->state.nested_offset)) <= 8);
+        want->nested_offset = w->state.nested_offset;
+        CHECK(*want == w->state);
       } else {
-        golden::check(c, "weight.absmax", t.scales());
+        golden::check(c, t.name, values_of<std::uint8_t>(b));
       }
     });
+    auto want = c.params().at("keys").get<std::vector<std::string>>();
+    std::sort(keys.begin(), keys.end());
+    std::sort(want.begin(), want.end());
+    CHECK(keys == want);
+  }
+}
+
+TEST_CASE("bitsandbytes: stored layers are read", "[quantizer][golden]") {
+  for (const auto& c : golden::cases("bitsandbytes", "Linear4bit_state_dict")) {
+    const state_dict tensors(c);
+    const auto w = vq::find_four_bit(tensors, "weight");
+    REQUIRE(w);
+    CHECK(w->state.type == stored_type(c));
+    CHECK(w->shape == c.input_entry("weight_original").shape);
+    const auto text = c.params().at("quant_state_json").get<std::string>();
+    CHECK(vq::to_json(w->state) == text);
+    std::vector<float> values(static_cast<std::size_t>(w->size()));
+    REQUIRE(vq::load_floats(vq::scalar, *w, 0, values) == vq::status::ok);
+    // Each value is a level of its block: absmax, as the original has it, times quant_map.
+    const auto x = c.input<float>("weight_original").data;
+    const float loss = w->state.nested ? 0.008f : 0.f;
+    bool close = true;
+    for (std::size_t block = 0; block < x.size(); block += 64) {
+      float absmax = 0;
+      for (std::size_t i = block; i < block + 64; ++i) absmax = (std::max)(absmax, std::abs(x[i]));
+      for (std::size_t i = block; i < block + 64; ++i) {
+        const unsigned byte = w->codes[i / 2];
+        const unsigned code = i % 2 == 0 ? byte >> 4 : byte & 15u;
+        close = close && std::abs(values[i] - w->levels[code] * absmax) <= loss * absmax;
+      }
+    }
+    CHECK(close);
   }
 }
 

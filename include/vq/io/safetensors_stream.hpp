@@ -12,8 +12,9 @@
 // Names, types and shapes come first, so that every offset is known; bytes follow in any order of
 // tensors, each tensor whole or in consecutive pieces. The file is the one that safetensors_writer
 // makes of the same tensors. Only `late` tensors need no size beforehand: small ones of bytes, which
-// are kept in memory and lie at the end (safetensors_layout.hpp). Without commit(), or while a byte is missing, nothing appears under
-// its name (atomic_file.hpp); a killed process leaves only the temporary.
+// are kept in memory and lie at the end (safetensors_layout.hpp). Without commit(), or while a byte
+// is missing, nothing appears under its name (atomic_file.hpp); a killed process leaves only the
+// temporary.
 #ifndef VQ_IO_SAFETENSORS_STREAM_HPP
 #define VQ_IO_SAFETENSORS_STREAM_HPP
 
