@@ -1,4 +1,5 @@
-// Front door of planning: components of vision-language models, weight formats by name, recipes.
+// Front door of planning: components of vision-language models, weight formats by name, recipes,
+// the tensors of a model from its configuration.
 //
 // Needs nlohmann/json (CMake: vq::json). Works on names, shapes and configurations, never on
 // values; everything that can fail returns result<T, failure> with a sentence.
@@ -6,6 +7,7 @@
 #define VQ_PLAN_HPP
 
 #include <vq/plan/allocation_search.hpp>
+#include <vq/plan/architecture.hpp>
 #include <vq/plan/assignment.hpp>
 #include <vq/plan/bit_allocation.hpp>
 #include <vq/plan/built_in_recipes.hpp>
