@@ -143,7 +143,7 @@ TEST_CASE("four_bit: scales that are quantized, by the worked example", "[io]") 
 
 TEST_CASE("four_bit: what is announced is what comes", "[io]") {
   const std::vector<float> x = normal(50 * 131);
-  for (const vq::four_bit_type type : {vq::four_bit_type::nf4, vq::four_bit_type::fp4}) {
+  for (const vq::four_bit_type type : {vq::four_bit_type::nf, vq::four_bit_type::fp}) {
     for (const vq::index_type blocksize : {32, 64, 128, 256, 512, 1024, 2048, 4096}) {
       for (const bool nested : {false, true}) {
         const vq::four_bit_format format{type, blocksize, nested};
@@ -196,7 +196,7 @@ TEST_CASE("four_bit: short blocks, odd sizes and zeros", "[io]") {
   CHECK(values_of<std::uint8_t>(quantized(plain_nf4, {1, 1, 1}, {3}), "w") ==
         std::vector<std::uint8_t>{0xff, 0xf7});
   CHECK(values_of<std::uint8_t>(
-            quantized({.type = vq::four_bit_type::fp4, .nested = false}, {1, 1, 1}, {3}), "w") ==
+            quantized({.type = vq::four_bit_type::fp, .nested = false}, {1, 1, 1}, {3}), "w") ==
         std::vector<std::uint8_t>{0x33, 0x30});
   // a full block of zeros has scale 0, a short one 1e-38
   const tensor_set zeros = quantized(plain_nf4, std::vector<float>(65), {65});

@@ -35,7 +35,7 @@ TEST_CASE("quant_state: the text of Python is read and written again", "[io]") {
   REQUIRE(example.size() == 165);
   const auto state = vq::parse_quant_state(example, "f");
   REQUIRE(state);
-  CHECK(state->quant_type == vq::four_bit_type::nf4);
+  CHECK(state->quant_type == vq::four_bit_type::nf);
   CHECK(state->blocksize == 64);
   CHECK(state->type == vq::dtype::f16);
   CHECK(state->shape == std::vector<vq::index_type>{4096, 4096});

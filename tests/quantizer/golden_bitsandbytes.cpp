@@ -201,7 +201,7 @@ TEST_CASE("bitsandbytes: 4-bit weights as they are stored", "[quantizer][golden]
     const auto x = c.input<float>("x");
     const auto& p = c.params();
     const vq::four_bit_format format{
-        p.at("quant_type") == "nf4" ? vq::four_bit_type::nf4 : vq::four_bit_type::fp4,
+        p.at("quant_type") == "nf4" ? vq::four_bit_type::nf : vq::four_bit_type::fp,
         p.at("blocksize").get<vq::index_type>(), p.at("compress_statistics").get<bool>()};
     const auto shape = p.at("shape").get<std::vector<vq::index_type>>();
     const auto w = vq::quantize_four_bit(vq::scalar, format, x.data, shape, stored_type(c), "x");
@@ -249,7 +249,7 @@ TEST_CASE("bitsandbytes: the tensors of a stored layer", "[quantizer][golden]") 
     const auto x = c.input<float>("weight_original");
     const bool nested = c.params().at("compress_statistics").get<bool>();
     const auto type =
-        c.params().at("quant_type") == "nf4" ? vq::four_bit_type::nf4 : vq::four_bit_type::fp4;
+        c.params().at("quant_type") == "nf4" ? vq::four_bit_type::nf : vq::four_bit_type::fp;
     const auto w = vq::quantize_four_bit(vq::scalar, {type, 64, nested}, x.data, x.shape,
                                          stored_type(c), "weight");
     REQUIRE(w);

@@ -1,6 +1,6 @@
 // 4-bit weights as bitsandbytes stores them: NF4 and FP4, plain or with quantized scales.
 //
-//   vq::four_bit_format format{.type = vq::four_bit_type::nf4, .blocksize = 64, .nested = true};
+//   vq::four_bit_format format{.type = vq::four_bit_type::nf, .blocksize = 64, .nested = true};
 //   auto w = vq::quantize_four_bit(vq::simd::native, format, floats, {4096, 4096}, vq::dtype::f16);
 //   if (!w) return report(vq::describe(w.error()));
 //   vq::for_each_tensor("fc1.weight", *w, [&](const vq::tensor_info& t, auto bytes) { ... });
@@ -52,7 +52,7 @@
 namespace vq::inline v1 {
 
 struct four_bit_format {
-  four_bit_type type = four_bit_type::nf4;
+  four_bit_type type = four_bit_type::nf;
   index_type blocksize = 64;  // 32, 64, 128, ... 4096
   bool nested = true;         // the scales are quantized too
 };
@@ -71,7 +71,7 @@ namespace detail {
 // Calls f(policy) for a type.
 template <class F>
 decltype(auto) with_four_bit_policy(four_bit_type type, F f) {
-  return type == four_bit_type::nf4 ? f(nf4{}) : f(fp4{});
+  return type == four_bit_type::nf ? f(nf4{}) : f(fp4{});
 }
 
 // Calls f(per_block<N>{}) for a size that is_four_bit_blocksize.
@@ -222,8 +222,8 @@ struct four_bit_view {
 // True where the weight has a 4-bit state beside it.
 template <tensor_source S>
 bool is_four_bit(const S& source, std::string_view weight) {
-  return source.find(detail::four_bit_state_name(weight, four_bit_type::nf4)) != nullptr ||
-         source.find(detail::four_bit_state_name(weight, four_bit_type::fp4)) != nullptr;
+  return source.find(detail::four_bit_state_name(weight, four_bit_type::nf)) != nullptr ||
+         source.find(detail::four_bit_state_name(weight, four_bit_type::fp)) != nullptr;
 }
 
 // `weight` is the name of the codes ("model.layers.0.fc1.weight"). All that belongs to it is
@@ -235,8 +235,8 @@ result<four_bit_view, failure> find_four_bit(const S& source, std::string_view w
   };
   const tensor_entry* codes = source.find(weight);
   if (codes == nullptr) return refuse(status::not_found, "is not in the file");
-  const std::string names[2] = {detail::four_bit_state_name(weight, four_bit_type::nf4),
-                                detail::four_bit_state_name(weight, four_bit_type::fp4)};
+  const std::string names[2] = {detail::four_bit_state_name(weight, four_bit_type::nf),
+                                detail::four_bit_state_name(weight, four_bit_type::fp)};
   const tensor_entry* states[2] = {source.find(names[0]), source.find(names[1])};
   if (states[0] == nullptr && states[1] == nullptr) {
     return refuse(status::not_found, "has no quant_state.bitsandbytes__nf4 or __fp4 beside it");
@@ -254,9 +254,9 @@ result<four_bit_view, failure> find_four_bit(const S& source, std::string_view w
       parse_quant_state({reinterpret_cast<const char*>(text.bytes.data()), text.bytes.size()},
                         sentence(source.name(), ": tensor ", in_quotes(names[found])));
   if (!state) return state.error();
-  if (state->quant_type != (found == 0 ? four_bit_type::nf4 : four_bit_type::fp4)) {
+  if (state->quant_type != (found == 0 ? four_bit_type::nf : four_bit_type::fp)) {
     return refuse(status::bad_format, "its quant_state is called ",
-                  name_of(found == 0 ? four_bit_type::nf4 : four_bit_type::fp4), ", but says ",
+                  name_of(found == 0 ? four_bit_type::nf : four_bit_type::fp), ", but says ",
                   name_of(state->quant_type));
   }
 

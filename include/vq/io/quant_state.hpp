@@ -34,14 +34,14 @@
 
 namespace vq::inline v1 {
 
-enum class four_bit_type : std::uint8_t { nf4, fp4 };
+enum class four_bit_type : std::uint8_t { nf, fp };  // nf4 would hide the policy
 
 constexpr std::string_view name_of(four_bit_type type) noexcept {
-  return type == four_bit_type::nf4 ? "nf4" : "fp4";
+  return type == four_bit_type::nf ? "nf4" : "fp4";
 }
 
 struct quant_state {
-  four_bit_type quant_type = four_bit_type::nf4;
+  four_bit_type quant_type = four_bit_type::nf;
   index_type blocksize = 64;
   dtype type = dtype::f16;                         // of the values: F16, BF16 or F32
   std::optional<std::vector<index_type>> shape{};  // some writers leave it null
@@ -163,7 +163,7 @@ inline result<quant_state, failure> parse_quant_state(std::string_view text,
     return refuse("quant_type must be \"nf4\" or \"fp4\", not ",
                   in_quotes(parsed->at("quant_type").dump()));
   }
-  state.quant_type = quant_type == "nf4" ? four_bit_type::nf4 : four_bit_type::fp4;
+  state.quant_type = quant_type == "nf4" ? four_bit_type::nf : four_bit_type::fp;
 
   const auto blocksize_of = [&](const char* key) -> index_type {
     const nlohmann::json& value = parsed->at(key);
