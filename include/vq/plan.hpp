@@ -11,14 +11,18 @@
 #include <vq/plan/assignment.hpp>
 #include <vq/plan/bit_allocation.hpp>
 #include <vq/plan/built_in_recipes.hpp>
+#include <vq/plan/byte_size.hpp>
 #include <vq/plan/component.hpp>
 #include <vq/plan/format_plan.hpp>
+#include <vq/plan/memory.hpp>
+#include <vq/plan/memory_budget.hpp>
 #include <vq/plan/name_layout.hpp>
 #include <vq/plan/recipe.hpp>
 #include <vq/plan/sensitivity_file.hpp>
 #include <vq/plan/skip_modules.hpp>
 #include <vq/plan/summary.hpp>
 #include <vq/plan/tied_layers.hpp>
+#include <vq/plan/visual_tokens.hpp>
 #include <vq/plan/weight_format.hpp>
 #include <vq/plan/weight_formats.hpp>
 

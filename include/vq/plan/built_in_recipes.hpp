@@ -4,6 +4,7 @@
 //                                      connector, embeddings and head as they are
 //   vlm-asymmetric-cross-attention-16  the same, and the layers that attend to the image as they
 //                                      are (Llama 3.2 Vision)
+//   vlm-int8                           as vlm-asymmetric, with INT8 in place of NF4
 //   clip-text-int8                     text tower of a dual encoder INT8, a scale per channel
 //   vit-selective                      a vision transformer in INT8 but for its patch embedding
 //                                      and its classifier
@@ -23,9 +24,10 @@
 
 namespace vq::inline v1 {
 
-inline constexpr std::array<std::string_view, 5> built_in_recipe_names{
-    "vlm-asymmetric", "vlm-asymmetric-cross-attention-16", "clip-text-int8", "vit-selective",
-    "all-nf4"};
+inline constexpr std::array<std::string_view, 6> built_in_recipe_names{
+    "vlm-asymmetric", "vlm-asymmetric-cross-attention-16",
+    "vlm-int8",       "clip-text-int8",
+    "vit-selective",  "all-nf4"};
 
 // Errors: not_found.
 inline result<recipe, failure> built_in_recipe(std::string_view name) {
@@ -51,6 +53,15 @@ inline result<recipe, failure> built_in_recipe(std::string_view name) {
        "vlm-asymmetric, and the layers that attend to the image stay",
        {{.part = component::language_model, .format = four_bits},
         {.part = component::cross_attention, .format = keep},
+        tower,
+        bridge,
+        tables,
+        output}},
+      {"vlm-int8",
+       "INT8, a scale per channel, for the language model; vision, connector, embeddings and head "
+       "stay",
+       {{.part = component::language_model, .format = int8},
+        {.part = component::cross_attention, .format = int8, .optional = true},
         tower,
         bridge,
         tables,
