@@ -60,6 +60,9 @@ struct command {
 };
 
 command add_inspect(CLI::App& app);
+command add_quantize(CLI::App& app);
+command add_dequantize(CLI::App& app);
+command add_verify(CLI::App& app);
 
 }  // namespace tool
 

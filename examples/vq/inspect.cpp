@@ -1,14 +1,15 @@
 #include "inspect.hpp"
 
-#include <filesystem>
 #include <memory>
 #include <thread>
 #include <vector>
 
-#include <vq/io/safetensors.hpp>
+#include <vq/io/checkpoint.hpp>
 
 #include "demo/progress.hpp"
 #include "engine/parallel.hpp"
+#include "precision_table.hpp"
+#include "stored_model.hpp"
 #include "table.hpp"
 #include "tensor_statistics.hpp"
 
@@ -38,21 +39,31 @@ nlohmann::ordered_json json_of(const tensor_statistics& s) {
 }  // namespace
 
 outcome inspect(const inspect_options& options, const context& c) {
-  std::filesystem::path path = options.path;
-  if (std::filesystem::is_directory(path)) path /= "model.safetensors";
-  const auto file = vq::safetensors_file::open(path);
-  if (!file) return file.error();
-  const auto tensors = file->tensors();
+  const auto model = vq::checkpoint::open(options.path);
+  if (!model) return model.error();
+  const auto stored = stored_model::read(*model);
+  if (!stored) return stored.error();
+  const auto weights = stored->weights();
 
   report found;
-  std::vector<tensor_statistics> statistics(tensors.size());
+  found.warnings.assign(model->warnings().begin(), model->warnings().end());
+  const vq::model_summary summary = vq::summarize(stored->plan());
+  found.text = precision_table(summary);
+  found.json["files"] = model->shard_names();
+  found.json.update(precision_json(summary));
+
+  const auto has_statistics = [&](const stored_weight& w) {
+    return options.tensors && !w.quantized() && vq::holds_floats(w.type);
+  };
+  std::vector<tensor_statistics> statistics(weights.size());
   if (options.tensors) {
-    demo::progress bar("tensors", c.progress ? static_cast<index_type>(tensors.size()) : 0);
+    demo::progress bar("inspecting", c.progress ? static_cast<index_type>(weights.size()) : 0);
     engine::parallel_for{options.jobs}(
-        static_cast<index_type>(tensors.size()), [&](index_type i, index_type) {
+        static_cast<index_type>(weights.size()), [&](index_type i, index_type) {
           const auto at = static_cast<std::size_t>(i);
-          if (holds_floats(tensors[at].type) && !c.stopped()) {
-            statistics[at] = statistics_of(tensors[at].type, tensors[at].shape, tensors[at].bytes);
+          if (has_statistics(weights[at]) && !c.stopped()) {
+            statistics[at] = statistics_of(*weights[at].parts.front());
+            model->drop_pages(*weights[at].parts.front());
           }
           bar();
         });
@@ -60,18 +71,19 @@ outcome inspect(const inspect_options& options, const context& c) {
   }
 
   found.json["tensors"] = nlohmann::ordered_json::array();
-  table rows({"tensor", "dtype", "shape", "bytes", "absmax", "max/median", "max/min", "kurtosis",
-              "> 6 sigma", "not finite"});
-  for (std::size_t i = 0; i < tensors.size(); ++i) {
-    const vq::tensor_entry& t = tensors[i];
+  table rows({"tensor", "component", "format", "shape", "bytes", "absmax", "max/median", "max/min",
+              "kurtosis", "> 6 sigma", "not finite"});
+  for (std::size_t i = 0; i < weights.size(); ++i) {
+    const stored_weight& w = weights[i];
     const tensor_statistics& s = statistics[i];
-    nlohmann::ordered_json one{{"name", t.name},
-                               {"dtype", vq::name_of(t.type)},
-                               {"shape", t.shape},
-                               {"bytes", t.bytes.size()}};
-    std::vector<std::string> row{t.name, std::string(vq::name_of(t.type)), shape_text(t.shape),
-                                 count_text(static_cast<index_type>(t.bytes.size()))};
-    if (options.tensors && holds_floats(t.type)) {
+    nlohmann::ordered_json one{{"name", w.name},
+                               {"component", vq::name_of(w.part)},
+                               {"format", vq::spelled_format(w)},
+                               {"shape", w.shape},
+                               {"bytes", w.bytes}};
+    std::vector<std::string> row{w.name, std::string(vq::name_of(w.part)), vq::spelled_format(w),
+                                 shape_text(w.shape), count_text(static_cast<index_type>(w.bytes))};
+    if (has_statistics(w)) {
       one["statistics"] = json_of(s);
       for (const std::string& text :
            {number_text(double{s.absmax}, 4), number_text(s.row_max_to_median, 2),
@@ -80,14 +92,14 @@ outcome inspect(const inspect_options& options, const context& c) {
         row.push_back(text);
       }
       if (s.not_finite > 0) {
-        found.warnings.push_back(vq::sentence(path.string(), ": tensor ", vq::in_quotes(t.name),
+        found.warnings.push_back(vq::sentence(options.path, ": tensor ", vq::in_quotes(w.name),
                                               ": ", s.not_finite, " values are not finite"));
       }
     }
     rows.add(std::move(row));
     found.json["tensors"].push_back(std::move(one));
   }
-  if (options.tensors) found.text = rows.text();
+  if (options.tensors) found.text += "\n" + rows.text();
   return found;
 }
 

@@ -24,6 +24,9 @@ using tool::command;
 
 constexpr command (*commands[])(CLI::App&) = {
     tool::add_inspect,
+    tool::add_quantize,
+    tool::add_dequantize,
+    tool::add_verify,
 };
 
 std::atomic<bool> stop = false;

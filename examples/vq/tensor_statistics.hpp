@@ -1,6 +1,6 @@
 // What a tensor's values say about how well it can be quantized.
 //
-//   const tensor_statistics s = statistics_of(type, shape, bytes);
+//   const tensor_statistics s = statistics_of(tensor);
 //   s.row_max_to_median     // one scale per tensor wastes log2 of this many bits in the median row
 //   s.beyond_6_sigma        // share of values further from the mean than 6 standard deviations
 //
@@ -13,12 +13,16 @@
 #include <algorithm>
 #include <cmath>
 #include <cstddef>
+#include <iterator>
 #include <span>
 #include <vector>
 
-#include "floats.hpp"
+#include <vq/io/stored_floats.hpp>
+#include <vq/simd.hpp>
 
 namespace tool {
+
+using vq::index_type;
 
 struct tensor_statistics {
   index_type values = 0;
@@ -38,50 +42,76 @@ struct tensor_statistics {
 
 namespace detail {
 
-// Sums of powers of x - shift, and the largest magnitude. Eight of each, which a compiler turns
-// into registers.
-struct power_sums {
-  static constexpr std::size_t lanes = 8;
-  double first[lanes] = {}, second[lanes] = {}, third[lanes] = {}, fourth[lanes] = {};
-  float absmax[lanes] = {};
-  float probe[lanes] = {};  // stays 0 while everything is finite
-
-  void add(const float* x, std::size_t count) {
-    for (std::size_t i = 0; i + lanes <= count; i += lanes) {
-      for (std::size_t k = 0; k < lanes; ++k) add_one(x[i + k], k);
+// Sums of powers, and the largest magnitude. Eight of each, which a compiler turns into registers.
+class power_sums {
+ public:
+  void add(std::span<const float> values) {
+    const std::size_t whole = values.size() / lanes * lanes;
+    for (std::size_t i = 0; i < whole; i += lanes) {
+      for (std::size_t k = 0; k < lanes; ++k) add_one(values[i + k], k);
     }
-    for (std::size_t i = count / lanes * lanes; i < count; ++i) add_one(x[i], i % lanes);
+    for (std::size_t i = whole; i < values.size(); ++i) add_one(values[i], i - whole);
   }
-  void add_one(float x, std::size_t k) {
-    const double v = double{x}, square = v * v;
-    first[k] += v;
-    second[k] += square;
-    third[k] += square * v;
-    fourth[k] += square * square;
-    const float magnitude = std::fabs(x);
-    absmax[k] = magnitude > absmax[k] ? magnitude : absmax[k];
-    probe[k] += x - x;
+  void merge(const power_sums& other) {
+    for (std::size_t k = 0; k < lanes; ++k) {
+      for (std::size_t p = 0; p < 4; ++p) power_[p][k] += other.power_[p][k];
+      absmax_[k] = std::max(absmax_[k], other.absmax_[k]);
+    }
   }
   bool finite() const {
-    return std::all_of(probe, probe + lanes, [](float p) { return p == 0; });
+    return std::all_of(probe_, probe_ + lanes, [](float p) { return p == 0; });
+  }
+  double first() const { return total(power_[0]); }
+  double second() const { return total(power_[1]); }
+  double third() const { return total(power_[2]); }
+  double fourth() const { return total(power_[3]); }
+  float largest() const { return *std::max_element(absmax_, absmax_ + lanes); }
+
+ private:
+  static constexpr std::size_t lanes = 8;
+
+  void add_one(float x, std::size_t k) {
+    const double v = double{x}, square = v * v;
+    power_[0][k] += v;
+    power_[1][k] += square;
+    power_[2][k] += square * v;
+    power_[3][k] += square * square;
+    const float magnitude = std::fabs(x);
+    absmax_[k] = magnitude > absmax_[k] ? magnitude : absmax_[k];
+    probe_[k] += x - x;
   }
   static double total(const double (&sums)[lanes]) {
     double all = 0;
     for (const double s : sums) all += s;
     return all;
   }
+
+  double power_[4][lanes] = {};
+  float absmax_[lanes] = {};
+  float probe_[lanes] = {};  // stays 0 while everything is finite
 };
+
+// f(values) over [begin, begin + count), in pieces that stay in the cache.
+template <class F>
+void for_each_floats(const vq::tensor_entry& tensor, index_type begin, index_type count, F f) {
+  constexpr index_type piece = 4096;
+  float buffer[piece];
+  for (index_type at = 0; at < count; at += piece) {
+    const std::span values(buffer, static_cast<std::size_t>(std::min(piece, count - at)));
+    static_cast<void>(vq::load_floats(vq::simd::native, tensor, begin + at, values));
+    f(std::span<const float>(values));
+  }
+}
 
 }  // namespace detail
 
-inline tensor_statistics statistics_of(vq::dtype type, std::span<const index_type> shape,
-                                       std::span<const std::byte> bytes) {
+// Of a tensor that holds_floats.
+inline tensor_statistics statistics_of(const vq::tensor_entry& tensor) {
   tensor_statistics found;
-  index_type size = 1;
-  for (const index_type extent : shape) size *= extent;
+  const index_type size = tensor.size();
   found.values = size;
   if (size == 0) return found;
-  found.rows = shape.size() > 1 ? shape[0] : 1;
+  found.rows = tensor.shape.size() > 1 ? tensor.shape[0] : 1;
   const index_type length = size / found.rows;
 
   detail::power_sums sums;
@@ -90,27 +120,20 @@ inline tensor_statistics statistics_of(vq::dtype type, std::span<const index_typ
   row_absmax.reserve(static_cast<std::size_t>(found.rows));
   for (index_type row = 0; row < found.rows; ++row) {
     float row_most = 0;
-    for_each_floats(
-        type, bytes, row * length, length, [&](index_type, std::span<const float> values) {
-          detail::power_sums part;
-          part.add(values.data(), values.size());
-          if (!part.finite()) {
-            finite_values.clear();
-            for (const float v : values) {
-              if (std::isfinite(v)) finite_values.push_back(v);
-            }
-            found.not_finite += static_cast<index_type>(values.size() - finite_values.size());
-            part = {};
-            part.add(finite_values.data(), finite_values.size());
-          }
-          for (std::size_t k = 0; k < detail::power_sums::lanes; ++k) {
-            sums.first[k] += part.first[k];
-            sums.second[k] += part.second[k];
-            sums.third[k] += part.third[k];
-            sums.fourth[k] += part.fourth[k];
-            row_most = std::max(row_most, part.absmax[k]);
-          }
-        });
+    detail::for_each_floats(tensor, row * length, length, [&](std::span<const float> values) {
+      detail::power_sums part;
+      part.add(values);
+      if (!part.finite()) {
+        finite_values.clear();
+        std::copy_if(values.begin(), values.end(), std::back_inserter(finite_values),
+                     [](float v) { return std::isfinite(v); });
+        found.not_finite += static_cast<index_type>(values.size() - finite_values.size());
+        part = {};
+        part.add(finite_values);
+      }
+      sums.merge(part);
+      row_most = std::max(row_most, part.largest());
+    });
     found.absmax = std::max(found.absmax, row_most);
     if (row_most > 0) row_absmax.push_back(row_most);
   }
@@ -123,11 +146,10 @@ inline tensor_statistics statistics_of(vq::dtype type, std::span<const index_typ
         double{found.absmax} / double{*std::min_element(row_absmax.begin(), row_absmax.end())};
   }
 
-  const index_type finite = size - found.not_finite;
-  if (finite == 0) return found;
-  const auto n = static_cast<double>(finite);
-  const double m1 = sums.total(sums.first) / n, m2 = sums.total(sums.second) / n,
-               m3 = sums.total(sums.third) / n, m4 = sums.total(sums.fourth) / n;
+  if (found.not_finite == size) return found;
+  const auto n = static_cast<double>(size - found.not_finite);
+  const double m1 = sums.first() / n, m2 = sums.second() / n, m3 = sums.third() / n,
+               m4 = sums.fourth() / n;
   const double variance = std::max(m2 - m1 * m1, 0.);
   found.mean = m1;
   found.deviation = std::sqrt(variance);
@@ -137,8 +159,9 @@ inline tensor_statistics statistics_of(vq::dtype type, std::span<const index_typ
       (m4 - 4 * m1 * m3 + 6 * m1 * m1 * m2 - 3 * m1 * m1 * m1 * m1) / (variance * variance) - 3;
   const auto low = static_cast<float>(m1 - 6 * found.deviation),
              high = static_cast<float>(m1 + 6 * found.deviation);
+  if (found.absmax <= std::min(-low, high)) return found;  // nothing lies outside
   index_type outside = 0;
-  for_each_floats(type, bytes, 0, size, [&](index_type, std::span<const float> values) {
+  detail::for_each_floats(tensor, 0, size, [&](std::span<const float> values) {
     for (const float v : values) outside += (v < low || v > high) && std::isfinite(v);
   });
   found.beyond_6_sigma = static_cast<double>(outside) / n;
