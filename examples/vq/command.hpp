@@ -63,6 +63,7 @@ command add_inspect(CLI::App& app);
 command add_quantize(CLI::App& app);
 command add_dequantize(CLI::App& app);
 command add_verify(CLI::App& app);
+command add_memory(CLI::App& app);
 
 }  // namespace tool
 

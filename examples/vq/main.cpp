@@ -27,6 +27,7 @@ constexpr command (*commands[])(CLI::App&) = {
     tool::add_quantize,
     tool::add_dequantize,
     tool::add_verify,
+    tool::add_memory,
 };
 
 std::atomic<bool> stop = false;

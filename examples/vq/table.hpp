@@ -5,7 +5,7 @@
 //   t.text();
 //
 // A column is as wide as its widest cell; cells that begin with a digit, a sign or a point stand
-// right.
+// right, unless they are a sentence.
 #ifndef TOOL_TABLE_HPP
 #define TOOL_TABLE_HPP
 
@@ -74,7 +74,7 @@ class table {
   // Headings stand as the cells below them.
   bool is_number(std::size_t column, const std::string& cell) const {
     const auto numeric = [](const std::string& text) {
-      return !text.empty() &&
+      return !text.empty() && std::count(text.begin(), text.end(), ' ') <= 1 &&
              (text == "inf" || text == "nan" || text.find_first_of("0123456789+-.") == 0);
     };
     if (&cell != &rows_[0][column]) return numeric(cell);

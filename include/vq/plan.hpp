@@ -1,5 +1,5 @@
 // Front door of planning: components of vision-language models, weight formats by name, recipes,
-// the tensors of a model from its configuration.
+// the tensors of a model from its configuration, the memory that running it takes.
 //
 // Needs nlohmann/json (CMake: vq::json). Works on names, shapes and configurations, never on
 // values; everything that can fail returns result<T, failure> with a sentence.

@@ -59,7 +59,8 @@ TEST_CASE("recipe: what is written is read back", "[plan]") {
 }
 
 TEST_CASE("recipe: each refusal names file, rule and field", "[plan]") {
-  CHECK(refusal("") == "r.json: not valid JSON");
+  CHECK(refusal("") == "r.json: not valid JSON in UTF-8");
+  CHECK(refusal(R"({"name": "a", "name": "b"})") == "r.json: 'name' occurs twice");
   CHECK(refusal("[]") == "r.json: a recipe is a JSON object");
   CHECK(refusal(R"({"rules": []})") == "r.json: the field 'name' must be a text that is not empty");
   CHECK(refusal(R"({"name": "r"})") ==

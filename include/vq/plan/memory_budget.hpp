@@ -36,6 +36,12 @@ struct budget_fit {
   std::string why_not;                 // a sentence where nothing is chosen
 };
 
+// Text tokens that a model was made for, beside those of the images.
+inline index_type context_limit(const model_architecture& model, index_type visual_tokens) {
+  const index_type longest = model.decoder.longest_context;
+  return longest > 0 ? longest - visual_tokens : index_type{1} << 20;
+}
+
 // The largest context whose total stays within the budget, at most `limit`; 0 where there is none.
 inline index_type longest_context(const model_architecture& model, const assignment& plan,
                                   memory_request request, std::uint64_t budget, index_type limit) {
@@ -115,10 +121,8 @@ inline result<budget_fit, failure> fit_budget(const model_architecture& model,
     const auto plan = apply(candidate, model.tensors, formats, model.facts());
     if (!plan) continue;  // made for another kind of model
     budget_option option{std::move(candidate), plan_memory(model, *plan, request), 0};
-    const index_type limit = model.decoder.longest_context > 0
-                                 ? model.decoder.longest_context - option.memory.visual_tokens
-                                 : 1 << 20;
-    option.longest_context = longest_context(model, *plan, request, budget, limit);
+    option.longest_context = longest_context(model, *plan, request, budget,
+                                             context_limit(model, option.memory.visual_tokens));
     if (!fit.chosen && option.memory.total <= budget) fit.chosen = fit.options.size();
     fit.why_not = explain_shortage(model, *plan, request, budget);
     fit.options.push_back(std::move(option));

@@ -31,6 +31,7 @@
 
 #include <vq/core/result.hpp>
 #include <vq/io/failure.hpp>
+#include <vq/io/json_file.hpp>
 #include <vq/io/mapped_file.hpp>
 #include <vq/plan/component.hpp>
 #include <vq/plan/name_layout.hpp>
@@ -73,8 +74,9 @@ class recipe_reader {
   explicit recipe_reader(std::string_view file) : file_(file) {}
 
   result<recipe, failure> read(std::string_view text) {
-    const json document = json::parse(text.begin(), text.end(), nullptr, false);
-    if (document.is_discarded()) return refuse("not valid JSON");
+    const auto parsed_text = parse_json(text, file_);
+    if (!parsed_text) return parsed_text.error();
+    const json& document = *parsed_text;
     if (!document.is_object()) return refuse("a recipe is a JSON object");
     recipe made;
     if (!check_keys(document, {"name", "about", "rules"})) return failure_;
