@@ -14,6 +14,7 @@
 #include <vq/io/failure.hpp>
 #include <vq/io/json_file.hpp>
 #include <vq/io/mapped_file.hpp>
+#include <vq/io/quantized_checkpoint.hpp>
 #include <vq/io/safetensors.hpp>
 #include <vq/io/shard_index.hpp>
 #include <vq/io/stored_floats.hpp>
