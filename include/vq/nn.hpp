@@ -10,6 +10,7 @@
 #include <vq/nn/fixed_point.hpp>
 #include <vq/nn/integer_softmax.hpp>
 #include <vq/nn/linear.hpp>
+#include <vq/nn/llm_int8.hpp>
 #include <vq/nn/planar_linear.hpp>
 #include <vq/nn/pool.hpp>
 #include <vq/nn/weight_only.hpp>

@@ -10,6 +10,7 @@
 
 #include <vq/core/half.hpp>
 #include <vq/io/bitsandbytes.hpp>
+#include <vq/nn/llm_int8.hpp>
 #include <vq/policy/dynamic.hpp>
 #include <vq/policy/fp4.hpp>
 #include <vq/policy/nf4.hpp>
@@ -320,5 +321,69 @@ TEST_CASE("bitsandbytes: values of given 4-bit codes and scales", "[quantizer][g
       for (const float scale : c.input<float>("absmax").data) t.params.push_back({scale});
       golden::check(c, "x", rounded(c, t.values()));
     });
+  }
+}
+
+TEST_CASE("bitsandbytes: 8-bit rows of LLM.int8()", "[quantizer][golden]") {
+  for (const auto& c : golden::cases("bitsandbytes", "int8_vectorwise_quant")) {
+    const auto x = c.input<float>("x");
+    const auto threshold = c.params().at("threshold").get<float>();
+    const vq::tensor_view<const float, 2> view{x.data.data(), {x.shape.at(0), x.shape.at(1)}};
+    std::vector<std::int8_t> codes(x.data.size());
+    std::vector<vq::scale_param> absmax(static_cast<std::size_t>(view.extent(0)));
+    std::vector<index_type> columns(static_cast<std::size_t>(view.extent(1)));
+    const auto found = vq::quantize_rows(vq::scalar, view, threshold, codes, absmax, columns);
+    REQUIRE(found);
+    const auto row_absmax = values_of<float>(std::as_bytes(std::span(absmax)));
+    golden::check(c, "row_absmax", row_absmax);
+    golden::check(c, "q", codes);
+    if (c.has_output("outlier_cols")) {
+      columns.resize(static_cast<std::size_t>(*found));
+      golden::check(c, "outlier_cols", columns);
+    }
+    if (c.has_output("dequantized")) {  // of their codes: those of f16 inputs may be one off
+      const auto stored = c.output<std::int8_t>("q").data;
+      std::vector<float> values(x.data.size());
+      REQUIRE(vq::dequantize(vq::llm_int8_weights{}, stored, absmax,
+                             vq::tensor_view<float, 2>{values.data(), view.extents()}) ==
+              vq::status::ok);
+      golden::check(c, "dequantized", values);
+    }
+  }
+}
+
+TEST_CASE("bitsandbytes: products of LLM.int8()", "[quantizer][golden]") {
+  for (const auto& c : golden::cases("bitsandbytes", "int8_linear_matmul")) {
+    const auto a = c.input<std::int8_t>("A"), b = c.input<std::int8_t>("B");
+    const index_type rows = a.shape.at(0), inputs = a.shape.at(1), outputs = b.shape.at(0);
+    const auto need = vq::packed_size(vq::shape_type<2>{outputs, inputs});
+    std::vector<std::int8_t> memory(static_cast<std::size_t>(need.codes));
+    std::vector<std::int32_t> sums(static_cast<std::size_t>(need.sums));
+    const auto w = vq::pack_weights<std::int8_t>(
+        vq::tensor_view<const std::int8_t, 2>{b.data.data(), {outputs, inputs}}, memory, sums);
+    REQUIRE(w);
+    const vq::tensor_view<const std::int8_t, 2> x{a.data.data(), {rows, inputs}};
+    std::vector<std::int32_t> product(static_cast<std::size_t>(rows * outputs)),
+        workspace(static_cast<std::size_t>(vq::linear_workspace(x, *w)));
+    REQUIRE(vq::linear(x, 0, *w, {}, vq::to_accumulators{},
+                       vq::tensor_view<std::int32_t, 2>{product.data(), {rows, outputs}},
+                       workspace) == vq::status::ok);
+    golden::check(c, "i32", product);
+
+    // The output stage of llm_int8_linear.
+    const auto row_absmax = c.input<float>("row_absmax").data;
+    const auto col_absmax = c.input<float>("col_absmax").data;
+    std::vector<vq::affine_param> params;
+    for (const float s : row_absmax) params.push_back({s * vq::vectorwise_int8::one_product, 0});
+    const std::vector<std::int32_t> no_sum{0};
+    std::vector<float> y(product.size());
+    const vq::to_float_by_row stage{.scales = std::span<const float>(col_absmax),
+                                    .sums = std::span<const std::int32_t>(no_sum),
+                                    .rows = params.data(),
+                                    .output = y.data(),
+                                    .row_step = outputs};
+    REQUIRE(vq::linear(x, 0, *w, {}, stage, vq::tensor_view<float, 2>{y.data(), {rows, outputs}},
+                       workspace) == vq::status::ok);
+    golden::check(c, "f32", y);
   }
 }

@@ -32,6 +32,7 @@ struct vectorwise_int8 {
 
   static constexpr float largest = 127;
   static constexpr float one_step = 7.874015718698502e-3f;  // 1 / 127
+  static constexpr float one_product = 6.200124e-05f;       // 1 / 127^2, of two codes
 
   constexpr param_type fit(range r) const noexcept { return {r.empty() ? 0.f : r.absmax()}; }
   template <float_lanes V>
