@@ -234,7 +234,8 @@ outcome plan_for_budget(report found, const model_source& source, const vq::memo
                                      {"weights", o.memory.weights},
                                      {"total", o.memory.total},
                                      {"fits", fits},
-                                     {"longest_context", o.longest_context}});
+                                     {"longest_context", o.longest_context},
+                                     {"memory", json_of(o.memory)}});
   }
   found.text += rows.text() + "\n";
   if (!fit->chosen) {
