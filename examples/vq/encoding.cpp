@@ -66,10 +66,7 @@ std::optional<vq::failure> write_parts(const std::string& name, const Weight& we
 std::optional<vq::failure> write_four_bit(const vq::checkpoint_tensor& source,
                                           const vq::four_bit_format& format,
                                           const write_bytes& write) {
-  const auto values = floats_of(source);
-  if (!values) return values.error();
-  const auto weight = vq::quantize_four_bit(vq::simd::native, format, *values, source.shape,
-                                            narrow_type(source.type), source.name);
+  const auto weight = vq::quantize_four_bit(vq::simd::native, format, source);
   if (!weight) return weight.error();
   return write_parts(source.name, *weight, write);
 }

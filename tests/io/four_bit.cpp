@@ -381,3 +381,36 @@ TEST_CASE("four_bit: through a file, the JSON last and of late size", "[io]") {
   CHECK(noise / signal < 0.009);  // NF4 in blocks of 64: 0.0085
   CHECK(noise / signal > 0.008);
 }
+
+TEST_CASE("four_bit: a stored tensor gives the weight that its floats give", "[io]") {
+  const auto values = normal(3 * 16384 + 77);
+  const shape extents{static_cast<vq::index_type>(values.size())};
+  for (const vq::four_bit_format& format : {vq::four_bit_format{},
+                                            {vq::four_bit_type::nf, 4096, false},
+                                            {vq::four_bit_type::fp, 128, true}}) {
+    vq::tensor_entry source{{"w", vq::dtype::f32, extents}, 0, 4 * values.size(), {}};
+    source.bytes = std::as_bytes(std::span(values));
+    const auto piecewise = vq::quantize_four_bit(vq::simd::native, format, source);
+    REQUIRE(piecewise);
+    const auto at_once =
+        vq::quantize_four_bit(vq::scalar, format, values, extents, vq::dtype::f32, "w");
+    REQUIRE(at_once);
+    const auto a = stored(*piecewise), b = stored(*at_once);
+    REQUIRE(a.tensors.size() == b.tensors.size());
+    for (const auto& [name, tensor] : a.tensors) CHECK(tensor.bytes == b.tensors.at(name).bytes);
+  }
+}
+
+TEST_CASE("four_bit: a stored tensor says which of its values is not finite", "[io]") {
+  std::vector<float> values(40000, 1.f);
+  values[33333] = std::numeric_limits<float>::infinity();
+  vq::tensor_entry source{{"w", vq::dtype::f32, {40000}}, 0, 160000, {}};
+  source.bytes = std::as_bytes(std::span(values));
+  const auto w = vq::quantize_four_bit(vq::simd::native, {}, source);
+  REQUIRE_FALSE(w);
+  CHECK(w.error().code == vq::status::not_finite);
+  CHECK(vq::describe(w.error()) == "tensor 'w': value 33333 of 40000 is NaN or infinite");
+  source.type = vq::dtype::i32;
+  CHECK(vq::quantize_four_bit(vq::simd::native, {}, source).error().code ==
+        vq::status::type_mismatch);
+}

@@ -41,6 +41,7 @@
 #include <vq/io/failure.hpp>
 #include <vq/io/quant_state.hpp>
 #include <vq/io/safetensors_header.hpp>
+#include <vq/io/stored_floats.hpp>
 #include <vq/io/stored_statistics.hpp>
 #include <vq/io/tensor_info.hpp>
 #include <vq/policy/fp4.hpp>
@@ -123,14 +124,15 @@ inline std::vector<tensor_info> tensors_of(const four_bit_format& format, const 
   return tensors;
 }
 
-// `type` is what the values were before they became floats (F16, BF16, F32), `name` is for
-// messages. Errors: bad_argument, size_mismatch, not_finite.
-template <execution E, parallel_for P = serial_t>
-result<four_bit_weight, failure> quantize_four_bit(E e, const four_bit_format& format,
-                                                   std::span<const float> values,
-                                                   std::span<const index_type> shape, dtype type,
-                                                   std::string_view name,
-                                                   const P& parallel = serial) {
+namespace detail {
+
+// values_at(begin, count) lends floats; `piece` of them at a time, an even number of whole blocks.
+template <execution E, class Values, parallel_for P>
+result<four_bit_weight, failure> quantize_four_bit_by_piece(E e, const four_bit_format& format,
+                                                            std::span<const index_type> shape,
+                                                            dtype type, std::string_view name,
+                                                            index_type piece, Values values_at,
+                                                            const P& parallel) {
   const auto refuse = [name](status code, const auto&... rule) {
     return failure{code, sentence("tensor ", in_quotes(name), ": ", rule...)};
   };
@@ -142,44 +144,92 @@ result<four_bit_weight, failure> quantize_four_bit(E e, const four_bit_format& f
     return refuse(status::bad_argument, "dtype ", name_of(type),
                   " where F16, BF16 or F32 is needed");
   }
-  const auto size = static_cast<index_type>(values.size());
-  const auto bytes = bytes_of_shape(shape, dtype::u8);
-  if (!bytes || *bytes != values.size()) {
-    return refuse(status::size_mismatch, "shape ", spelled(shape), " does not hold ", size,
-                  " values");
-  }
-  if (values.empty()) return refuse(status::bad_argument, "has no values");
+  const index_type size = tensor_info{{}, type, {shape.begin(), shape.end()}}.size();
+  if (size == 0) return refuse(status::bad_argument, "has no values");
 
   four_bit_weight w;
-  w.state = detail::state_of(format, shape, type);
-  w.codes.resize((values.size() + 1) / 2);
+  w.state = state_of(format, shape, type);
+  w.codes.resize(static_cast<std::size_t>((size + 1) / 2));
   w.absmax.resize(static_cast<std::size_t>((size + format.blocksize - 1) / format.blocksize));
-  const tensor_view<const float, 1> view{values.data(), {size}};
-  const status s = detail::with_four_bit_policy(format.type, [&](auto policy) {
-    const status done = detail::with_blocksize(format.blocksize, [&](auto block) {
-      const quantizer<decltype(policy), decltype(block)> q{};
-      return fit_quantize(e, q, view, w.absmax, w.codes, parallel);
+  for (index_type begin = 0; begin < size; begin += piece) {
+    const index_type count = (std::min)(piece, size - begin);
+    const std::span<const float> values = values_at(begin, count);
+    const tensor_view<const float, 1> view{values.data(), {count}};
+    const auto codes = std::span(w.codes).subspan(static_cast<std::size_t>(begin / 2));
+    const auto absmax =
+        std::span(w.absmax).subspan(static_cast<std::size_t>(begin / format.blocksize));
+    const status s = with_four_bit_policy(format.type, [&](auto policy) {
+      const status done = with_blocksize(format.blocksize, [&](auto block) {
+        const quantizer<decltype(policy), decltype(block)> q{};
+        return fit_quantize(e, q, view, absmax, codes, parallel);
+      });
+      if (begin + count == size && size % 2 != 0) {
+        const auto zero = static_cast<unsigned>(policy.encode(0.f, {1.f}));
+        w.codes.back() = static_cast<std::uint8_t>((w.codes.back() & 0xf0u) | zero);
+      }
+      return done;
     });
-    if (values.size() % 2 != 0) {
-      const auto zero = static_cast<unsigned>(policy.encode(0.f, {1.f}));
-      w.codes.back() = static_cast<std::uint8_t>((w.codes.back() & 0xf0u) | zero);
+    if (s == status::not_finite) {
+      const auto at = static_cast<index_type>(first_not_finite(values));
+      return failure{s, not_finite_sentence(name, begin + at, size)};
     }
-    return done;
-  });
-  if (s == status::not_finite) return failure{s, not_finite_sentence(name, values)};
-  if (s != status::ok) return refuse(s, describe(s));
+    if (s != status::ok) return refuse(s, describe(s));
+  }
   if (!format.nested) return w;
 
   w.absmax_codes.resize(w.absmax.size());
   w.nested_absmax.resize((w.absmax.size() + 255) / 256);
   nested_scales nested{w.absmax_codes, w.nested_absmax};
-  if (const status n = quantize_scales(e, detail::nested_four_bit{}, w.absmax, nested);
-      n != status::ok) {
+  if (const status n = quantize_scales(e, nested_four_bit{}, w.absmax, nested); n != status::ok) {
     return refuse(n, describe(n));
   }
   w.state.nested_offset = static_cast<double>(nested.offset);
   w.absmax.clear();
   return w;
+}
+
+}  // namespace detail
+
+// `type` is what the values were before they became floats (F16, BF16, F32), `name` is for
+// messages. Errors: bad_argument, size_mismatch, not_finite.
+template <execution E, parallel_for P = serial_t>
+result<four_bit_weight, failure> quantize_four_bit(E e, const four_bit_format& format,
+                                                   std::span<const float> values,
+                                                   std::span<const index_type> shape, dtype type,
+                                                   std::string_view name,
+                                                   const P& parallel = serial) {
+  const auto bytes = bytes_of_shape(shape, dtype::u8);
+  if (!bytes || *bytes != values.size()) {
+    return failure{status::size_mismatch,
+                   sentence("tensor ", in_quotes(name), ": shape ", spelled(shape),
+                            " does not hold ", values.size(), " values")};
+  }
+  const auto all = [values](index_type, index_type) { return values; };
+  return detail::quantize_four_bit_by_piece(e, format, shape, type, name,
+                                            static_cast<index_type>(values.size()), all, parallel);
+}
+
+// The same of a stored tensor (F64 counts as F32). Its floats lie in the cache, a piece at a time,
+// so this is the faster one and takes no memory but that of the result.
+// Errors: type_mismatch (holds no floats), bad_argument, not_finite.
+template <execution E>
+result<four_bit_weight, failure> quantize_four_bit(E e, const four_bit_format& format,
+                                                   const tensor_entry& source) {
+  if (!holds_floats(source.type)) {
+    return failure{status::type_mismatch,
+                   sentence("tensor ", in_quotes(source.name), ": dtype ", name_of(source.type),
+                            " where F32, F16, BF16 or F64 is needed")};
+  }
+  constexpr index_type piece = 16384;
+  std::vector<float> buffer(piece);
+  const auto load = [&](index_type begin, index_type count) {
+    const auto to = std::span(buffer).first(static_cast<std::size_t>(count));
+    static_cast<void>(load_floats(e, source, begin, to));
+    return std::span<const float>(to);
+  };
+  const dtype type = source.type == dtype::f64 ? dtype::f32 : source.type;
+  return detail::quantize_four_bit_by_piece(e, format, source.shape, type, source.name, piece, load,
+                                            serial);
 }
 
 // Calls f(tensor_info, bytes) for every tensor of a weight, the JSON last.

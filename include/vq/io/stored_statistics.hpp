@@ -38,9 +38,12 @@ inline std::size_t first_not_finite(std::span<const float> values) noexcept {
 }
 
 // What to say of a weight that cannot be quantized.
+inline std::string not_finite_sentence(std::string_view name, index_type at, index_type size) {
+  return sentence("tensor ", in_quotes(name), ": value ", at, " of ", size, " is NaN or infinite");
+}
 inline std::string not_finite_sentence(std::string_view name, std::span<const float> values) {
-  return sentence("tensor ", in_quotes(name), ": value ", first_not_finite(values), " of ",
-                  values.size(), " is NaN or infinite");
+  return not_finite_sentence(name, static_cast<index_type>(first_not_finite(values)),
+                             static_cast<index_type>(values.size()));
 }
 
 // The floats of tensor `name`, exactly `size` finite ones. `owner` is the weight that needs them.
