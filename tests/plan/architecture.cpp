@@ -172,7 +172,16 @@ TEST_CASE("architecture: a configuration that is wrong is refused with its field
             .starts_with("config.json: the model_type 'florence2' is unknown; known are clip,"));
   CHECK(refusal("/torch_dtype", "int8") ==
         "config.json: 'torch_dtype' must be float16, bfloat16 or float32");
+  CHECK(refusal("/text_config/vocab_size", 100'000'000) == "");
+  CHECK(refusal("/text_config/num_attention_heads", 5000).find("to 4096") != std::string::npos);
   CHECK(refusal("/text_config/vocab_size", nullptr) == "");  // the default of its class
+  nlohmann::json huge = published::config("qwen2.5-vl-7b");
+  huge["vision_config"]["spatial_merge_size"] = 64;
+  huge["vision_config"]["hidden_size"] = 1 << 20;
+  const auto refused = vq::read_architecture(huge, "f");
+  REQUIRE_FALSE(refused);
+  CHECK(vq::describe(refused.error()).find("of more than 2^50 bytes is not believed") !=
+        std::string::npos);
   const auto text = vq::read_architecture(nlohmann::json("x"), "f");
   REQUIRE_FALSE(text);
   CHECK(vq::describe(text.error()) == "f: this is not a JSON object");

@@ -12,6 +12,9 @@
 #ifndef VQ_PLAN_ARCHITECTURE_HPP
 #define VQ_PLAN_ARCHITECTURE_HPP
 
+#include <algorithm>
+#include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -56,6 +59,23 @@ inline constexpr known_family known_families[] = {
     {"llama", read_plain_decoder},   {"mistral", read_plain_decoder},
     {"qwen2", read_plain_decoder},   {"gemma", read_plain_decoder}};
 
+// Fields within their bounds can still describe what does not exist.
+inline std::optional<failure> refuse_size(const std::vector<tensor_info>& tensors,
+                                          std::string_view file) {
+  constexpr std::uint64_t largest = std::uint64_t{1} << 50;
+  std::uint64_t sum = 0;
+  for (const tensor_info& t : tensors) {
+    const auto bytes = bytes_of_shape(t.shape, t.type);
+    sum += bytes ? (std::min)(*bytes, largest) : largest;
+    if (sum >= largest) {
+      return failure{status::bad_format,
+                     sentence(file, ": tensor ", in_quotes(t.name), " of shape ", spelled(t.shape),
+                              ": a model of more than 2^50 bytes is not believed")};
+    }
+  }
+  return std::nullopt;
+}
+
 // The type of the weights; transformers takes float32 where nothing is said.
 inline dtype weight_type(const config_section& config) {
   std::string name;
@@ -91,6 +111,7 @@ inline result<model_architecture, failure> read_architecture(const nlohmann::jso
     family.read(config, list, model);
     if (error.code != status::ok) return error;
     model.tensors = list.take();
+    if (auto wrong = detail::refuse_size(model.tensors, file)) return *std::move(wrong);
     return model;
   }
   if (error.code != status::ok) return error;

@@ -19,6 +19,7 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <initializer_list>
 #include <string>
 #include <vector>
 
@@ -89,10 +90,22 @@ struct memory_plan {
   }
 };
 
+// A product of sizes; what no machine has stays at 2^56, so that sums of it do not overflow.
+constexpr std::uint64_t bounded_product(std::initializer_list<index_type> factors) noexcept {
+  constexpr std::uint64_t most = std::uint64_t{1} << 56;
+  std::uint64_t product = 1;
+  for (const index_type factor : factors) {
+    if (factor <= 0) return 0;
+    const auto f = static_cast<std::uint64_t>(factor);
+    product = product > most / f ? most : product * f;
+  }
+  return product;
+}
+
 // Bytes that `tokens` tokens take in `layers` layers.
 constexpr std::uint64_t cache_bytes(const decoder_shape& d, index_type layers, index_type tokens,
                                     cache_format format) noexcept {
-  const auto values = static_cast<std::uint64_t>(2 * layers * d.kv_heads * d.head_dim * tokens);
+  const std::uint64_t values = bounded_product({2, layers, d.kv_heads, d.head_dim, tokens});
   switch (format) {
     case cache_format::f16:
       return values * 2;
@@ -130,9 +143,6 @@ class memory_counter {
   }
 
  private:
-  static std::uint64_t bytes_of(index_type values, index_type size) noexcept {
-    return static_cast<std::uint64_t>(values) * static_cast<std::uint64_t>(size);
-  }
   void add(std::string what, std::uint64_t bytes, std::string why) {
     made_.items.push_back({std::move(what), bytes, std::move(why)});
   }
@@ -155,7 +165,7 @@ class memory_counter {
     std::uint64_t largest = 0;
     for (const assigned_tensor& t : plan_.tensors) {
       const bool in_tower = t.part == component::vision || t.part == component::connector;
-      const auto bytes = bytes_of(t.size(), 2);
+      const auto bytes = bounded_product({t.size(), 2});
       if (!t.quantized() || in_tower != tower || bytes <= largest) continue;
       largest = bytes;
       name = sentence(t.name, " ", spelled(t.shape), " in 16 bits");
@@ -167,15 +177,14 @@ class memory_counter {
                        index_type hidden, index_type ffn, index_type heads, bool tower) {
     const index_type tokens = batch * sequence;
     phase.items.push_back(
-        {"workspace of a layer", bytes_of(tokens * (4 * hidden + 2 * ffn), 2),
+        {"workspace of a layer", bounded_product({tokens, 4 * hidden + 2 * ffn, 2}),
          sentence(tokens, " tokens x (4 x ", hidden, " + 2 x ", ffn, ") x 2 bytes")});
     if (request_.attention == attention_kernel::eager) {
-      const index_type scores = batch * heads * sequence * sequence;
+      const std::uint64_t scores = bounded_product({batch, heads, sequence, sequence, 2});
       const std::string why = sentence(batch > 1 ? sentence(batch, " x ") : "", sequence, " x ",
                                        sequence, " x ", heads, " heads");
-      phase.items.push_back({"attention scores", bytes_of(scores, 2), why + " x 2 bytes, a layer"});
-      phase.items.push_back(
-          {"softmax in float32", bytes_of(scores, 2), why + ": 4 bytes instead of 2"});
+      phase.items.push_back({"attention scores", scores, why + " x 2 bytes, a layer"});
+      phase.items.push_back({"softmax in float32", scores, why + ": 4 bytes instead of 2"});
     }
     std::string name;
     const std::uint64_t decoded = decoded_matrix(tower, name);
@@ -207,8 +216,10 @@ class memory_counter {
     const index_type page = (std::max)(request_.page, index_type{1});
     const index_type paged = (made_.sequence + page - 1) / page * page;
     const index_type copies = request_.batch * request_.beams;
-    add("key-value cache",
-        cache_bytes(d, d.self_layers(), paged, request_.cache) * static_cast<std::uint64_t>(copies),
+    const auto of_all = [](std::uint64_t bytes, index_type sequences) {
+      return bounded_product({static_cast<index_type>(bytes), sequences});
+    };
+    add("key-value cache", of_all(cache_bytes(d, d.self_layers(), paged, request_.cache), copies),
         sentence(paged, " tokens (", request_.context, " of text, ", made_.visual_tokens,
                  " of images, pages of ", page, ") x ",
                  cache_bytes(d, d.self_layers(), 1, request_.cache), " bytes",
@@ -216,8 +227,7 @@ class memory_counter {
     if (made_.cross_tokens == 0) return;
     const auto layers = static_cast<index_type>(d.cross_attention_layers.size());
     add("cross-attention cache",
-        cache_bytes(d, layers, made_.cross_tokens, request_.cache) *
-            static_cast<std::uint64_t>(request_.batch),
+        of_all(cache_bytes(d, layers, made_.cross_tokens, request_.cache), request_.batch),
         sentence(made_.cross_tokens, " visual tokens x ", cache_bytes(d, layers, 1, request_.cache),
                  " bytes, constant while the answer grows"));
   }
@@ -234,8 +244,8 @@ class memory_counter {
     const std::string why =
         sentence(positions, all ? " positions" : " last position", " x ", d.vocabulary);
     scores.items.push_back(
-        {"float32 scores", bytes_of(positions * d.vocabulary, 4), why + " x 4 bytes"});
-    scores.items.push_back({"16-bit scores", bytes_of(positions * d.vocabulary, 2),
+        {"float32 scores", bounded_product({positions, d.vocabulary, 4}), why + " x 4 bytes"});
+    scores.items.push_back({"16-bit scores", bounded_product({positions, d.vocabulary, 2}),
                             why + " x 2 bytes, before they are converted"});
     made_.phases.push_back(std::move(scores));
   }

@@ -51,16 +51,17 @@ inline decoder_shape read_decoder(const config_section& config, const config_sec
                            " is unknown; known are llama, mistral, qwen2, gemma, internlm2"));
     return d;
   }
+  constexpr index_type most_heads = 4096, widest_head = 1 << 16;
   const bool heads_given = config.has("num_attention_heads");
   d.hidden = config.integer("hidden_size", d.hidden);
   d.layers = config.layers("num_hidden_layers", d.layers);
-  d.heads = config.integer("num_attention_heads", d.heads);
+  d.heads = config.integer("num_attention_heads", d.heads, most_heads);
   // Configurations of before grouped-query attention have no such field.
   const bool all_heads = heads_given && model_type != "mistral" && model_type != "qwen2_vl" &&
                          model_type != "qwen2_5_vl" && model_type != "mllama_text_model";
-  d.kv_heads = config.integer("num_key_value_heads", all_heads ? d.heads : d.kv_heads);
-  d.head_dim = config.integer(
-      "head_dim", d.head_dim > 0 ? d.head_dim : (std::max)(d.hidden / d.heads, index_type{1}));
+  d.kv_heads = config.integer("num_key_value_heads", all_heads ? d.heads : d.kv_heads, most_heads);
+  if (d.head_dim == 0) d.head_dim = (std::max)(d.hidden / d.heads, index_type{1});
+  d.head_dim = config.integer("head_dim", d.head_dim, widest_head);
   d.ffn = config.integer("intermediate_size", d.ffn);
   d.vocabulary = config.integer("vocab_size", d.vocabulary, 100'000'000);
   d.longest_context = config.integer("max_position_embeddings", 0, 1'000'000'000);
