@@ -5,7 +5,6 @@
 #ifndef ENGINE_GRAPH_BUILDER_HPP
 #define ENGINE_GRAPH_BUILDER_HPP
 
-#include <cmath>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -15,6 +14,7 @@
 #include <vq/io/safetensors_reader.hpp>
 
 #include "engine/graph.hpp"
+#include "engine/tensor_loading.hpp"
 
 namespace engine {
 
@@ -136,18 +136,8 @@ class graph_builder {
 
   tensor load(const std::string& name, const shape_type& shape) {
     if (failed()) return {};
-    const auto entry = file_.get(name);
-    if (!entry) return fail(entry.error()), tensor{};
-    if ((*entry)->shape != shape) {
-      refuse(name, vq::sentence("shape ", spelled((*entry)->shape), " where ", spelled(shape),
-                                " is needed"));
-      return {};
-    }
-    auto values = file_.to_floats(name);
+    auto values = load_floats(file_, name, shape);
     if (!values) return fail(values.error()), tensor{};
-    for (const float value : *values) {
-      if (!std::isfinite(value)) return refuse(name, describe(vq::status::not_finite)), tensor{};
-    }
     return {shape, *std::move(values)};
   }
 

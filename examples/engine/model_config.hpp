@@ -8,6 +8,7 @@
 #include <string>
 #include <string_view>
 #include <utility>
+#include <vector>
 
 #include <nlohmann/json.hpp>
 
@@ -67,6 +68,41 @@ class model_config {
 
   bool contains(const char* field) const { return json_.contains(field); }
 
+  std::vector<std::string> fields() const {
+    std::vector<std::string> names;
+    for (const auto& entry : json_.items()) names.push_back(entry.key());
+    return names;
+  }
+
+  // The object in a field, which keeps an error of its own.
+  model_config section(const char* field) {
+    model_config inner;
+    inner.file_ = file_;
+    inner.above_ = above_ + field + ".";
+    if (has(field, &nlohmann::json::is_object)) {
+      inner.json_ = json_[field];
+    } else {
+      refuse(field, "an object is needed");
+      inner.error_ = error_;
+    }
+    return inner;
+  }
+
+  // An integer that divides `whole`.
+  index_type divisor(const char* field, index_type whole) {
+    const index_type value = integer(field, 1, whole);
+    if (ok() && whole % value == 0) return value;
+    refuse(field, vq::sentence("a divisor of ", whole, " is needed"));
+    return 1;
+  }
+
+  // A text that must be `value` where it is given.
+  void expect(const char* field, std::string_view value) {
+    if (json_.contains(field) && text(field) != value) {
+      refuse(field, vq::sentence("only ", vq::in_quotes(value), " is known here"));
+    }
+  }
+
   // A positive number; `otherwise` where the field is absent, unless that is 0.
   float positive(const char* field, float otherwise = 0) {
     if (otherwise > 0 && !json_.contains(field)) return otherwise;
@@ -107,17 +143,19 @@ class model_config {
     return rows;
   }
 
+  void refuse(const char* field, std::string_view rule) {
+    if (!ok()) return;
+    error_ = {vq::status::bad_format,
+              vq::sentence(file_, ": field ", vq::in_quotes(above_ + field), ": ", rule)};
+  }
+
  private:
   bool has(const char* field, bool (nlohmann::json::*is)() const noexcept) const {
     return json_.contains(field) && (json_[field].*is)();
   }
-  void refuse(const char* field, std::string_view rule) {
-    if (!ok()) return;
-    error_ = {vq::status::bad_format,
-              vq::sentence(file_, ": field ", vq::in_quotes(field), ": ", rule)};
-  }
 
   std::string file_;
+  std::string above_;  // "text_config." in a section
   nlohmann::json json_;
   vq::failure error_{vq::status::ok, {}};
 };
