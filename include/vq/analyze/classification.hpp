@@ -78,6 +78,10 @@ struct paired_outcomes {
   index_type only_second = 0;  // only the second is right
   index_type neither = 0;
 
+  constexpr void add(bool first, bool second) noexcept {
+    ++(first ? (second ? both : only_first) : (second ? only_second : neither));
+  }
+
   // McNemar's exact test, two-sided: how likely is a difference at least this large if each image
   // that one of them gets right were a toss of a coin? 1 without such images.
   double p_value() const noexcept {
@@ -100,9 +104,7 @@ inline result<paired_outcomes> compare_classifiers(std::span<const index_type> f
   if (first.size() != labels.size() || second.size() != labels.size()) return status::size_mismatch;
   paired_outcomes outcomes;
   for (std::size_t i = 0; i < labels.size(); ++i) {
-    const bool a = first[i] == labels[i], b = second[i] == labels[i];
-    ++(a ? (b ? outcomes.both : outcomes.only_first)
-         : (b ? outcomes.only_second : outcomes.neither));
+    outcomes.add(first[i] == labels[i], second[i] == labels[i]);
   }
   return outcomes;
 }
