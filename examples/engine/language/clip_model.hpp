@@ -9,6 +9,7 @@
 
 #include <cmath>
 #include <span>
+#include <utility>
 
 #include "engine/language/clip_text_tower.hpp"
 #include "engine/language/clip_vision_tower.hpp"
@@ -20,6 +21,7 @@ struct clip_model {
   clip_vision_tower vision;
   clip_text_tower text;
   linear_layer visual_projection, text_projection;
+  index_type size;    // of an embedding
   float logit_scale;  // cosines are multiplied by it
 
   // Errors: what is wrong with which tensor or field.
@@ -31,16 +33,20 @@ struct clip_model {
     const index_type size = files.config.integer("projection_dim", 1, 1 << 16);
     clip_vision_tower vision(load, "vision_model", seen);
     clip_text_tower text(load, "text_model", read);
-    clip_model model{std::move(vision), std::move(text), {}, {}, 1};
-    model.visual_projection = load.projection("visual_projection", model.vision.features(), size);
-    model.text_projection = load.projection("text_projection", model.text.features(), size);
-    const auto scale = load.scalar("logit_scale");
     for (const model_config* c :
          {&std::as_const(files.config), &std::as_const(seen), &std::as_const(read)}) {
       if (!c->ok()) return c->error();
     }
     if (!load.ok()) return *load.error();
-    model.logit_scale = std::exp(scale);
+
+    const index_type from_vision = vision.features(), from_text = text.features();
+    clip_model model{std::move(vision),
+                     std::move(text),
+                     load.projection("visual_projection", from_vision, size),
+                     load.projection("text_projection", from_text, size),
+                     size,
+                     std::exp(load.scalar("logit_scale"))};
+    if (!load.ok()) return *load.error();
     return model;
   }
 

@@ -63,7 +63,7 @@ class rotary_positions {
   index_type positions() const { return cosine_.rows(); }
 
   // Row i stands at position first + i.
-  void turn(rows x, index_type first) const {
+  void turn(row_block x, index_type first) const {
     const index_type half = cosine_.cols();
     Eigen::RowVectorXf before(half);
     for (index_type r = 0; r < x.rows(); ++r) {

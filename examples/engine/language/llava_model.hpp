@@ -9,7 +9,6 @@
 #ifndef ENGINE_LANGUAGE_LLAVA_MODEL_HPP
 #define ENGINE_LANGUAGE_LLAVA_MODEL_HPP
 
-#include <algorithm>
 #include <cstdint>
 #include <span>
 #include <string>
@@ -29,6 +28,7 @@ struct llava_model {
   linear_layer widen, project;
   llama_decoder decoder;
   std::int32_t image_token, end_token;
+  layer_count layers;
 
   // Errors: what is wrong with which tensor or field.
   static vq::result<llava_model, vq::failure> build(opened_model& files,
@@ -41,25 +41,27 @@ struct llava_model {
     config.expect("vision_feature_select_strategy", "default");
     clip_vision_tower vision(load, "vision_tower.vision_model", seen);
     llama_decoder decoder(load, "language_model", read);
+    for (const model_config* section : {&seen, &read}) {
+      if (!section->ok()) return section->error();
+    }
+    if (!load.ok()) return *load.error();
+
     const index_type layers = vision.layers(), from = vision.features(), to = decoder.features();
     // Counted from 0, or from the end: -1 is the last hidden state.
     const index_type layer = config.integer("vision_feature_layer", -layers - 1, layers);
-    const auto token = [](model_config& c, const char* field, index_type vocabulary) {
-      return static_cast<std::int32_t>(
-          c.integer(field, 0, std::max<index_type>(0, vocabulary - 1)));
-    };
+    const index_type last_word = decoder.vocabulary() - 1;
     llava_model model{std::move(vision),
                       layer < 0 ? layers + 1 + layer : layer,
                       load.linear("multi_modal_projector.linear_1", from, to),
                       load.linear("multi_modal_projector.linear_2", to, to),
                       std::move(decoder),
-                      token(config, "image_token_index", to > 0 ? decoder.vocabulary() : 0),
-                      token(read, "eos_token_id", to > 0 ? decoder.vocabulary() : 0)};
-    for (const model_config* c :
-         {&std::as_const(config), &std::as_const(seen), &std::as_const(read)}) {
-      if (!c->ok()) return c->error();
-    }
+                      static_cast<std::int32_t>(config.integer("image_token_index", 0, last_word)),
+                      static_cast<std::int32_t>(read.integer("eos_token_id", 0, last_word)),
+                      {}};
+    if (!config.ok()) return config.error();
+    if (!read.ok()) return read.error();
     if (!load.ok()) return *load.error();
+    model.layers = load.layers();
     return model;
   }
 

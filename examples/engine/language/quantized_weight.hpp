@@ -6,6 +6,7 @@
 #ifndef ENGINE_LANGUAGE_QUANTIZED_WEIGHT_HPP
 #define ENGINE_LANGUAGE_QUANTIZED_WEIGHT_HPP
 
+#include <span>
 #include <string_view>
 
 #include <vq/core/result.hpp>
@@ -19,7 +20,10 @@ enum class weight_path {
   simulated  // always floats
 };
 
-// `floats` unchanged for "keep", "f32" and, rounded, for "f16" and "bf16".
+// Rounds values to "f16" or "bf16"; other formats leave them alone.
+void round_to(std::string_view format, std::span<float> values);
+
+// `floats` unchanged for formats that only round_to knows, "keep" and "f32".
 // Errors: not_found (no such format), not_finite.
 vq::result<weight_matrix> quantize_weight(const matrix& floats, std::string_view format,
                                           weight_path path);

@@ -33,12 +33,13 @@ struct head_counts {
   index_type queries = 1, keys = 1;
 };
 
-using const_rows = Eigen::Ref<const matrix, 0, Eigen::OuterStride<>>;
-using rows = Eigen::Ref<matrix, 0, Eigen::OuterStride<>>;
+using const_row_block = Eigen::Ref<const matrix, 0, Eigen::OuterStride<>>;
+using row_block = Eigen::Ref<matrix, 0, Eigen::OuterStride<>>;
 
 // One sequence: queries (n, heads.queries * size), keys and values (m, heads.keys * size), m >= n.
-inline void attend(const const_rows& queries, const const_rows& keys, const const_rows& values,
-                   head_counts heads, visibility seen, rows out) {
+inline void attend(const const_row_block& queries, const const_row_block& keys,
+                   const const_row_block& values, head_counts heads, visibility seen,
+                   row_block out) {
   const index_type size = queries.cols() / heads.queries, past = keys.rows() - queries.rows();
   const float scale = 1 / std::sqrt(static_cast<float>(size));
   matrix scores(queries.rows(), keys.rows());

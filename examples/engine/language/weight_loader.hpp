@@ -13,6 +13,7 @@
 #include <vector>
 
 #include <vq/io/safetensors_reader.hpp>
+#include <vq/plan/weight_format.hpp>
 
 #include "engine/language/normalization.hpp"
 #include "engine/language/quantized_weight.hpp"
@@ -23,6 +24,11 @@ namespace engine {
 // The format of each tensor that is not kept as the file has it.
 using tensor_formats = std::map<std::string, std::string, std::less<>>;
 
+// How many layers with a format of their own run in kernels, and how many are simulated.
+struct layer_count {
+  int packed = 0, simulated = 0;
+};
+
 class weight_loader {
  public:
   weight_loader(const vq::safetensors_file& file, const tensor_formats& formats, weight_path path)
@@ -31,6 +37,7 @@ class weight_loader {
   bool ok() const { return !error_.has_value(); }
   // not_found, type_mismatch, size_mismatch, not_finite, with file, tensor and rule.
   const std::optional<vq::failure>& error() const { return error_; }
+  const layer_count& layers() const { return layers_; }
 
   std::vector<float> vector(const std::string& name, index_type size) { return load(name, {size}); }
 
@@ -79,9 +86,12 @@ class weight_loader {
     if (!ok()) return {};
     const matrix floats = as_matrix(values, shape[0], volume(shape) / shape[0]);
     const auto format = formats_.find(name);
-    if (format == formats_.end()) return floats;
+    if (format == formats_.end() || vq::is_unquantized(format->second)) return floats;
     auto quantized = quantize_weight(floats, format->second, path_);
-    if (quantized) return *std::move(quantized);
+    if (quantized) {
+      ++(std::holds_alternative<packed_weight>(*quantized) ? layers_.packed : layers_.simulated);
+      return *std::move(quantized);
+    }
     fail({vq::status::bad_format,
           vq::sentence(file_.name(), ": tensor ", vq::in_quotes(name), ": format ",
                        vq::in_quotes(format->second), ": ", vq::describe(quantized.error()))});
@@ -92,12 +102,15 @@ class weight_loader {
     if (!ok()) return {};
     auto values = load_floats(file_, name, shape);
     if (!values) return fail(values.error()), std::vector<float>{};
+    const auto format = formats_.find(name);
+    if (format != formats_.end()) round_to(format->second, *values);
     return *std::move(values);
   }
 
   const vq::safetensors_file& file_;
   const tensor_formats& formats_;
   weight_path path_;
+  layer_count layers_;
   std::optional<vq::failure> error_;
 };
 
