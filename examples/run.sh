@@ -1,7 +1,9 @@
 #!/usr/bin/env bash
-# Builds and runs a demo: trained CNNs in FP32 and INT8, or a vision transformer in 8, 6 and 4 bits.
+# Builds and runs a demo: trained CNNs in FP32 and INT8, a vision transformer in 8, 6 and 4 bits, or
+# CLIP and LLaVA with a precision for each part.
 #   bash examples/run.sh [--model DIR] [--data FILE] [--json FILE]
 #   bash examples/run.sh vit [--variants 'w4a4-*'] [--json FILE] [--page FILE.html]
+#   bash examples/run.sh llava|clip [--variants '*.vision'] [--json FILE]
 # The command-line tool is built too: build/release/bin/vq (examples/vq/README.md).
 # VQ_PRESET selects another preset of CMakePresets.json than release.
 set -euo pipefail
@@ -15,6 +17,8 @@ demo=cnn_demo
 if [[ ${1:-} == vit ]]; then
   demo=vit_demo
   shift
+elif [[ ${1:-} == llava || ${1:-} == clip ]]; then
+  demo=language_demo  # which takes the word as its command
 fi
 preset=${VQ_PRESET:-release}
 (

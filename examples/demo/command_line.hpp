@@ -26,13 +26,19 @@ struct options {
   engine::index_type threads = std::max(1u, std::thread::hardware_concurrency());
 };
 
-inline void add_options(CLI::App& app, options& o) {
+// What all demos have.
+inline void add_shared_options(CLI::App& app, options& o) {
   app.add_option("--model", o.model, "Folder with config.json and model.safetensors");
-  app.add_option("--data", o.data, "Test images (safetensors: images, labels)");
-  app.add_option("--calibration", o.calibration, "Calibration images, in the same layout");
   app.add_option("--json", o.json, "File to write the table to");
   app.add_option("--threads", o.threads, "Images are shared among so many threads")
       ->check(CLI::Range(1, 256));
+}
+
+// Those of image classifiers.
+inline void add_options(CLI::App& app, options& o) {
+  add_shared_options(app, o);
+  app.add_option("--data", o.data, "Test images (safetensors: images, labels)");
+  app.add_option("--calibration", o.calibration, "Calibration images, in the same layout");
 }
 
 // Where the bundled models lie: in the source tree, or below the current folder.
