@@ -1,17 +1,12 @@
-// Fuzzing of the safetensors reader.
-//
-// As a test it replays tests/fuzz/corpus/safetensors (another folder: VQ_FUZZ_CORPUS). With Clang
-// the same file searches for new inputs:
-//
-//   clang++ -std=c++20 -O1 -g -fsanitize=fuzzer,address,undefined -DVQ_LIBFUZZER -Iinclude
-//     tests/fuzz/safetensors.cpp -o fuzz
-//   ./fuzz -max_len=4096 new_inputs tests/fuzz/corpus/safetensors
+// Fuzzing of the safetensors reader (replay.hpp says how).
 #include <cstddef>
 #include <cstdint>
 #include <cstdlib>
 #include <span>
 
 #include <vq/io/safetensors_reader.hpp>
+
+#include "fuzz/replay.hpp"
 
 namespace {
 
@@ -39,36 +34,4 @@ void feed(std::span<const std::byte> bytes) {
 
 }  // namespace
 
-#ifdef VQ_LIBFUZZER
-
-extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
-  feed(std::as_bytes(std::span(data, size)));
-  return 0;
-}
-
-#else
-
-#include <filesystem>
-#include <string>
-
-#include "catch.hpp"
-
-TEST_CASE("fuzz: the corpus of safetensors neither crashes nor breaks a promise", "[fuzz]") {
-#ifdef VQ_SOURCE_DIR
-  std::filesystem::path folder = VQ_SOURCE_DIR "/tests/fuzz/corpus/safetensors";
-#else
-  auto folder = std::filesystem::path(__FILE__).parent_path() / "corpus" / "safetensors";
-#endif
-  if (const char* chosen = std::getenv("VQ_FUZZ_CORPUS")) folder = chosen;
-  int inputs = 0;
-  for (const auto& entry : std::filesystem::directory_iterator(folder)) {
-    CAPTURE(entry.path().string());
-    const auto file = vq::mapped_file::open(entry.path(), {.access = vq::file_access::read});
-    REQUIRE(file);
-    feed(file->bytes());
-    ++inputs;
-  }
-  CHECK(inputs > 0);
-}
-
-#endif
+VQ_FUZZ("safetensors", feed)

@@ -236,7 +236,8 @@ result<four_bit_weight, failure> quantize_four_bit(E e, const four_bit_format& f
 template <class F>
 void for_each_tensor(const std::string& weight, const four_bit_weight& w, F f) {
   const auto call = [&](std::string name, dtype type, std::vector<index_type> shape, auto values) {
-    f(tensor_info{std::move(name), type, std::move(shape)}, std::as_bytes(values));
+    f(tensor_info{std::move(name), type, std::move(shape)},
+      std::span<const std::byte>(std::as_bytes(values)));
   };
   const auto length = [](const auto& values) { return static_cast<index_type>(values.size()); };
   call(weight, dtype::u8, {length(w.codes), 1}, std::span(w.codes));
