@@ -127,6 +127,17 @@ TEST_CASE("quantizer_description: what breaks a rule is refused with a sentence"
   CHECK(refusal(with("]}", "], \"more\": 1}")) == "f: w: unknown field 'more'");
 }
 
+TEST_CASE("quantized_checkpoint: the worked example, to the byte", "[io]") {
+  const std::vector<float> values{7, -3, 1.4f, 0.3f, 0, -0.7f};
+  const auto w = vq::quantize_weight(vq::scalar, int4{}, "int4-group32", values, shape{2, 3},
+                                     vq::dtype::f16, "P");
+  REQUIRE(w);
+  CHECK(w->codes == std::vector<std::uint8_t>{0x7d, 0x13, 0x09});
+  CHECK(w->params.size() == 2);
+  CHECK(w->params[0].scale == 1.f);
+  CHECK(w->params[1].scale == 0.1f);
+}
+
 TEST_CASE("quantized_checkpoint: zero points, own parameters and own tables are kept", "[io]") {
   const auto nothing = [](info&, memory&) { return true; };
   CHECK(refusal_of<vq::quantizer<vq::uniform<8, vq::asymmetric>, vq::per_channel<0>>>(nothing) ==
