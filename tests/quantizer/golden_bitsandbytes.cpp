@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
+#include <map>
 #include <span>
 #include <string>
 #include <string_view>
@@ -44,6 +45,15 @@ std::vector<T> values_of(std::span<const std::byte> bytes) {
   if (!values.empty()) std::memcpy(values.data(), bytes.data(), bytes.size());
   return values;
 }
+
+struct entry_map {
+  const std::map<std::string, vq::tensor_entry>& entries;
+  std::string name() const { return "map"; }
+  const vq::tensor_entry* find(std::string_view key) const {
+    const auto at = entries.find(std::string(key));
+    return at == entries.end() ? nullptr : &at->second;
+  }
+};
 
 // The outputs of a case, found by their roles.
 class state_dict {
@@ -215,6 +225,48 @@ TEST_CASE("bitsandbytes: 4-bit weights as they are stored", "[quantizer][golden]
       golden::check(c, "absmax",
                     values_of<float>(std::as_bytes(std::span<const vq::scale_param>(w->absmax))));
     }
+  }
+}
+
+TEST_CASE("bitsandbytes: stored 4-bit weights are read bit for bit", "[quantizer][golden]") {
+  const auto tables = golden::cases("bitsandbytes", "get_4bit_type");
+  const auto map = golden::cases("bitsandbytes", "create_dynamic_map").front();
+  REQUIRE(map.name() == "table/dynamic_map_signed");
+  for (const auto& c : golden::cases("bitsandbytes", "quantize_4bit")) {
+    CAPTURE(c.name());
+    const auto type = c.params().at("quant_type").get<std::string>();
+    vq::quant_state state;
+    state.quant_type = type == "nf4" ? vq::four_bit_type::nf : vq::four_bit_type::fp;
+    state.blocksize = c.params().at("blocksize").get<index_type>();
+    state.type = stored_type(c);
+    state.shape = c.params().at("shape").get<std::vector<index_type>>();
+    state.nested = c.params().at("compress_statistics").get<bool>();
+    std::map<std::string, vq::tensor_entry> entries{{"w", c.output_entry("packed")},
+                                                    {"w.absmax", c.output_entry("absmax")}};
+    for (const auto& table : tables) {
+      if (table.params().at("quant_type") == type) {
+        entries.emplace("w.quant_map", table.output_entry("code"));
+      }
+    }
+    if (state.nested) {
+      state.nested_offset = static_cast<double>(c.output_value<float>("offset"));
+      entries.emplace("w.nested_absmax", c.output_entry("nested_absmax"));
+      entries.emplace("w.nested_quant_map", map.output_entry("code"));
+    }
+    const std::string json = vq::to_json(state);
+    entries.emplace("w.quant_state.bitsandbytes__" + type,
+                    vq::tensor_entry{{"", vq::dtype::u8, {static_cast<index_type>(json.size())}},
+                                     0,
+                                     json.size(),
+                                     std::as_bytes(std::span(json))});
+    const entry_map source{entries};
+    const auto w = vq::find_four_bit(source, "w");
+    INFO((w ? std::string() : vq::describe(w.error())));
+    REQUIRE(w);
+    std::vector<float> values(static_cast<std::size_t>(w->size()));
+    REQUIRE(vq::load_floats(vq::scalar, *w, 0, values) == vq::status::ok);
+    const bool same = rounded(c, values) == c.output<float>("dequantized").data;
+    CHECK(same);
   }
 }
 
