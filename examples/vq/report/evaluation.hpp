@@ -10,7 +10,7 @@
 
 #include <nlohmann/json.hpp>
 
-#include "report/tradeoff_chart.hpp"
+#include "tradeoff_chart.hpp"
 
 namespace tool::report_page {
 
