@@ -10,6 +10,8 @@
 #include <vq/plan/weight_format.hpp>
 #include <vq/simd.hpp>
 
+#include "weight_menu.hpp"
+
 namespace tool {
 
 namespace {
@@ -132,9 +134,16 @@ vq::result<conversion_item, vq::failure> item_of(const vq::checkpoint_tensor& so
       return item;
     }
   }
-  return vq::failure{vq::status::bad_argument,
-                     vq::sentence("tensor ", vq::in_quotes(source.name), ": a checkpoint of ",
-                                  "bitsandbytes cannot hold the format ", vq::in_quotes(format))};
+  if (to == container::vq) {
+    item.outputs = menu_tensors(item.format, source);
+    if (!item.outputs.empty()) return item;
+  }
+  return vq::failure{
+      vq::status::bad_argument,
+      vq::sentence("tensor ", vq::in_quotes(source.name), ": ",
+                   to == container::vq ? "there is no format "
+                                       : "a checkpoint of bitsandbytes cannot hold the format ",
+                   vq::in_quotes(format), to == container::vq ? "" : "; --format vq can")};
 }
 
 std::optional<vq::failure> encode(const conversion_item& item, container to,
@@ -142,11 +151,13 @@ std::optional<vq::failure> encode(const conversion_item& item, container to,
   const vq::checkpoint_tensor& source = *item.sources.front();
   if (const auto type = vq::converted_type(item.format)) return convert_type(source, *type, write);
   if (vq::is_unquantized(item.format)) return write(source.name, source.bytes);
-  if (to == container::bitsandbytes) {
-    if (item.format == int8_rows) return write_llm_int8(source, write);
-    return write_four_bit(source, *four_bit_format_of(item.format), write);
+  if (to == container::vq) {
+    const auto values = floats_of(source);
+    if (!values) return values.error();
+    return write_in_menu_format(item.format, source, *values, write);
   }
-  return vq::failure{};
+  if (item.format == int8_rows) return write_llm_int8(source, write);
+  return write_four_bit(source, *four_bit_format_of(item.format), write);
 }
 
 }  // namespace tool

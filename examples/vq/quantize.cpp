@@ -90,6 +90,12 @@ outcome quantize(const quantize_options& options, const context& c) {
           options.source, ": there is no config.json; loaders need one that names the format"));
     }
   }
+  if (options.format == container::vq && work.config) {
+    // Loaders that do not know the method refuse the checkpoint, which is what they should do.
+    (*work.config)["quantization_config"] = {
+        {"quant_method", "vq"},
+        {"recipe", nlohmann::ordered_json::parse(vq::format_recipe(*recipe))}};
+  }
   for (std::size_t i = 0; i < plan->tensors.size(); ++i) {
     auto item = item_of(model->tensors()[i], plan->tensors[i].format, options.format);
     if (!item) return item.error();
@@ -127,6 +133,11 @@ command add_quantize(CLI::App& app) {
       ->required();
   sub.add_option("--recipe,-r", o->recipe, "A recipe's file, or one of " + recipe_names())
       ->required();
+  const std::map<std::string, container> containers{{"bitsandbytes", container::bitsandbytes},
+                                                    {"vq", container::vq}};
+  sub.add_option("--format,-f", o->format,
+                 "bitsandbytes: transformers and vLLM load it; vq: holds every format")
+      ->transform(CLI::CheckedTransformer(containers));
   add_conversion_options(sub, o->how);
   const auto share =
       sub.add_option("--part", o->share, "K/N: only the shards of part K, on one machine of N");
@@ -137,6 +148,7 @@ command add_quantize(CLI::App& app) {
       "Examples:\n"
       "  vq quantize llava-1.5-7b-hf out --recipe vlm-asymmetric\n"
       "  vq quantize llava-1.5-7b-hf out --recipe mine.json --dry-run\n"
+      "  vq quantize vit out --recipe vit-selective --format vq\n"
       "On several machines that share a disk, with the same options everywhere:\n"
       "  vq quantize SRC OUT -r vlm-asymmetric --shard-size 1GB --part $SLURM_ARRAY_TASK_ID/8\n"
       "  vq quantize SRC OUT -r vlm-asymmetric --shard-size 1GB --finish\n"

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <string>
 
+#include <vq/io/quantized_checkpoint.hpp>
 #include <vq/io/stored_floats.hpp>
 #include <vq/simd.hpp>
 
@@ -37,6 +38,13 @@ owner owner_of(const vq::checkpoint& model, const std::string& name) {
     const std::string linear = name.substr(0, name.size() - suffix.size());
     if (vq::is_llm_int8(model, linear)) return {linear + ".weight", llm_int8};
   }
+  for (const std::string_view suffix :
+       {".codes", ".scales", ".zero_points", ".params", ".levels", ".nested_scales",
+        ".nested_levels", ".nested_offset", ".quantizer"}) {
+    if (!name.ends_with(suffix)) continue;
+    std::string weight = name.substr(0, name.size() - suffix.size());
+    if (vq::is_quantized(model, weight)) return {std::move(weight), menu};
+  }
   return {name, plain};
 }
 
@@ -57,6 +65,12 @@ std::optional<vq::failure> describe_weight(const vq::checkpoint& model, stored_w
     w.type = vq::dtype::f16;  // what its codes were before is not written down
     w.shape = {view->shape[0], view->shape[1]};
     w.format = "int8-channel";
+  } else if (w.stored_as == menu) {
+    const auto description = vq::find_description(model, w.name);
+    if (!description) return description.error();
+    w.type = description->type;
+    w.shape = description->shape;
+    w.format = description->format;
   } else {
     w.type = w.parts.front()->type;
     w.shape = w.parts.front()->shape;
@@ -80,7 +94,6 @@ vq::result<stored_model, vq::failure> stored_model::read(const vq::checkpoint& m
     stored_weight& w = found.weights_[at->second];
     w.bytes += tensor.bytes.size();
     w.parts.push_back(&tensor);
-    if (tensor.name == w.name) std::swap(w.parts.front(), w.parts.back());
   }
   std::vector<std::string_view> names;
   for (stored_weight& w : found.weights_) {
@@ -125,6 +138,11 @@ vq::result<weight_values, vq::failure> weight_values::open(const vq::checkpoint&
     if (!view) return view.error();
     return weight_values(any_view(*std::move(view)));
   }
+  if (weight.stored_as == menu) {
+    auto load = open_menu_format(model, weight.name);
+    if (!load) return load.error();
+    return weight_values(any_view(*std::move(load)));
+  }
   if (!vq::holds_floats(weight.type)) {
     return vq::failure{vq::status::type_mismatch,
                        vq::sentence(model.name(), ": tensor ", vq::in_quotes(weight.name),
@@ -136,7 +154,10 @@ vq::result<weight_values, vq::failure> weight_values::open(const vq::checkpoint&
 vq::status weight_values::load(index_type first, std::span<float> out) const {
   return std::visit(
       [&](const auto& view) {
-        if constexpr (std::is_pointer_v<std::remove_cvref_t<decltype(view)>>) {
+        using view_type = std::remove_cvref_t<decltype(view)>;
+        if constexpr (std::is_same_v<view_type, load_values>) {
+          return view(first, out);
+        } else if constexpr (std::is_pointer_v<view_type>) {
           return vq::load_floats(vq::simd::native, *view, first, out);
         } else {
           return vq::load_floats(vq::simd::native, view, first, out);

@@ -21,14 +21,16 @@
 #include <vq/io/checkpoint.hpp>
 #include <vq/plan/assignment.hpp>
 
+#include "weight_menu.hpp"
+
 namespace tool {
 
 using vq::index_type;
 
 // type and shape are those of the weight, not of its codes.
 struct stored_weight : vq::assigned_tensor {
-  enum class form { plain, four_bit, llm_int8 } stored_as = form::plain;
-  std::vector<const vq::checkpoint_tensor*> parts;  // the codes first
+  enum class form { plain, four_bit, llm_int8, menu } stored_as = form::plain;
+  std::vector<const vq::checkpoint_tensor*> parts;
 };
 
 class stored_model {
@@ -59,7 +61,8 @@ class weight_values {
   vq::status load(index_type first, std::span<float> out) const;
 
  private:
-  using any_view = std::variant<const vq::tensor_entry*, vq::four_bit_view, vq::llm_int8_view>;
+  using any_view =
+      std::variant<const vq::tensor_entry*, vq::four_bit_view, vq::llm_int8_view, load_values>;
   explicit weight_values(any_view view) : view_(std::move(view)) {}
 
   any_view view_;

@@ -225,6 +225,65 @@ class Quantize(Case):
         self.assertIs(settings["load_in_8bit"], True)
         self.assertIs(settings["load_in_4bit"], False)
 
+    def recipe_file(self, *rules):
+        path = self.dir / "recipe.json"
+        path.write_text(json.dumps({"name": "mine", "rules": list(rules)}))
+        return path
+
+    def test_our_own_layout_holds_every_format(self):
+        layer = "language_model.model.layers.0."
+        formats = {"self_attn.q_proj": "int4-group32", "self_attn.k_proj": "int2-channel",
+                   "self_attn.v_proj": "int3-tensor", "self_attn.o_proj": "int5-channel",
+                   "mlp.gate_proj": "e4m3-channel", "mlp.up_proj": "fp4-block128",
+                   "mlp.down_proj": "nf4-block64-dq256"}
+        recipe = self.recipe_file(
+            *({"pattern": layer + name, "format": f} for name, f in formats.items()),
+            {"component": "language_model", "format": "int8-channel"},
+            {"pattern": "*patch_embedding", "format": "int6-tensor"},
+            {"component": "vision", "format": "bf16"})
+        self.quantize("--format", "vq", recipe=recipe)
+        out, source = ck.read_folder(self.dir / "out"), ck.read_folder(self.model)
+        found = self.report("verify", self.model, self.dir / "out", "--min-sqnr", "3")
+        stored = {t["name"]: t for t in found["tensors"]}
+        for name, f in formats.items():
+            self.assertEqual(stored[layer + name + ".weight"]["format"], f)
+        config = json.loads((self.dir / "out" / "config.json").read_text())
+        self.assertEqual(config["quantization_config"]["quant_method"], "vq")
+
+        name = "language_model.model.layers.1.self_attn.q_proj.weight"
+        dtype, (rows, columns), data = source[name]
+        values = ck.values_of(dtype, data)
+        codes = ck.values_of("I8", out[name + ".codes"][2])
+        scales = ck.values_of("F32", out[name + ".scales"][2])
+        for row in range(rows):
+            at = slice(row * columns, (row + 1) * columns)
+            absmax = max(map(abs, values[at]))
+            self.assertAlmostEqual(scales[row] * 127, absmax, places=6)
+            for code, value in zip(codes[at], values[at]):
+                self.assertLessEqual(abs(code - value / scales[row]), 0.5 + 1e-4)
+
+        self.report("dequantize", self.dir / "out", self.dir / "back")
+        back = ck.read_folder(self.dir / "back")
+        self.assertEqual({n: t[1] for n, t in back.items()}, {n: t[1] for n, t in source.items()})
+        self.assertEqual(back[name][0], "F16")
+        for i, value in enumerate(ck.values_of("F16", back[name][2])):
+            expected = codes[i] * scales[i // columns]
+            self.assertLessEqual(abs(value - expected), abs(expected) * 2 ** -10 + 2 ** -25)
+        self.assertNotIn("quantization_config",
+                         json.loads((self.dir / "back" / "config.json").read_text()))
+
+    def test_a_plain_vision_transformer(self):
+        weights = [0.01 * ((7 * i) % 23 - 11) for i in range(64 * 64)]
+        folder = self.small({
+            "vit.encoder.layer.0.attention.attention.query.weight":
+                ("F32", [64, 64], ck.floats(weights)),
+            "classifier.weight": ("F32", [10, 64], ck.floats(weights[:640]))},
+            {"model_type": "vit"})
+        found = self.quantize("--format", "vq", source=folder, recipe="vit-selective")
+        self.assertEqual([c["component"] for c in found["components"]], ["vision"])
+        self.assertEqual({f["format"]: f["tensors"] for f in found["components"][0]["formats"]},
+                         {"int8-channel": 1, "f32": 1})
+
     def test_a_tied_head_is_reported(self):
         half = ck.halves([0.5, -0.25] * 2048)
         folder = self.small({
