@@ -15,6 +15,7 @@
 #endif
 
 #include <vq/io/atomic_file.hpp>
+#include <vq/io/mapped_file.hpp>
 #include <vq/io/safetensors_reader.hpp>
 #include <vq/io/shard_index.hpp>
 
@@ -212,8 +213,10 @@ std::optional<vq::failure> complete_folder(const conversion& work, const fs::pat
     for (const auto& entry : fs::directory_iterator(work.source->folder(), error)) {
       if (!is_copied(entry)) continue;
       const std::string name = entry.path().filename().string();
-      fs::copy_file(entry.path(), folder / name, fs::copy_options::overwrite_existing, error);
-      if (error) return refuse(entry.path(), "cannot be copied: " + error.message());
+      const auto file = vq::mapped_file::open(entry.path());
+      if (!file) return file.error();
+      const auto copied = vq::write_file(folder / name, vq::as_text(file->bytes()));
+      if (!copied) return copied.error();
       expected.insert(name);
       summary.copied.push_back(name);
     }
@@ -351,7 +354,7 @@ vq::result<conversion_summary, vq::failure> convert(const conversion& work,
   }
 
   {
-    demo::progress bar("bytes", c.progress ? static_cast<index_type>(bytes_to_read) : 0);
+    demo::progress bar("converting", c.progress ? static_cast<index_type>(bytes_to_read) : 0);
     for (const shard_plan* shard : todo) {
       if (auto wrong = write_shard(*shard, folder, work, options.jobs, c, bar)) {
         return abandon(*std::move(wrong));
