@@ -64,6 +64,7 @@ command add_quantize(CLI::App& app);
 command add_dequantize(CLI::App& app);
 command add_verify(CLI::App& app);
 command add_memory(CLI::App& app);
+command add_eval(CLI::App& app);
 command add_report(CLI::App& app);
 
 }  // namespace tool

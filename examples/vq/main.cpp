@@ -23,8 +23,8 @@ namespace {
 using tool::command;
 
 constexpr command (*commands[])(CLI::App&) = {
-    tool::add_inspect, tool::add_quantize, tool::add_dequantize,
-    tool::add_verify,  tool::add_memory,   tool::add_report,
+    tool::add_inspect, tool::add_quantize, tool::add_dequantize, tool::add_verify,
+    tool::add_memory,  tool::add_eval,     tool::add_report,
 };
 
 std::atomic<bool> stop = false;
