@@ -16,6 +16,8 @@ namespace engine {
 struct parallel_for {
   index_type threads = 1;
 
+  index_type workers() const { return threads; }
+
   template <class F>
   void operator()(index_type count, F f) const {
     std::atomic<index_type> next{0};
