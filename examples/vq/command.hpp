@@ -66,6 +66,9 @@ command add_verify(CLI::App& app);
 command add_memory(CLI::App& app);
 command add_eval(CLI::App& app);
 command add_report(CLI::App& app);
+command add_sensitivity(CLI::App& app);
+command add_plan(CLI::App& app);
+command add_safety(CLI::App& app);
 
 }  // namespace tool
 

@@ -24,7 +24,8 @@ using tool::command;
 
 constexpr command (*commands[])(CLI::App&) = {
     tool::add_inspect, tool::add_quantize, tool::add_dequantize, tool::add_verify,
-    tool::add_memory,  tool::add_eval,     tool::add_report,
+    tool::add_memory,  tool::add_eval,     tool::add_report,     tool::add_sensitivity,
+    tool::add_plan,    tool::add_safety,
 };
 
 std::atomic<bool> stop = false;
