@@ -3,13 +3,15 @@
 
 # need <package>=<probe>...
 # Installs the Debian packages whose probe is not there. A probe is a command, or, with a slash at
-# its end, a folder below an include directory. Without a way to install, missing libraries are left
+# its end, a folder below an include directory, or, with one at its beginning, a file. Without a way to install, missing libraries are left
 # to CMake, which downloads them; a missing tool ends the script with a sentence.
 need() {
   local entry package probe tools=() libraries=()
   for entry in "$@"; do
     package=${entry%%=*} probe=${entry#*=}
-    if [[ $probe == */ ]]; then
+    if [[ $probe == /* ]]; then
+      [[ -e $probe ]] || libraries+=("$package")
+    elif [[ $probe == */ ]]; then
       [[ -d /usr/include/$probe || -d /usr/local/include/$probe ]] || libraries+=("$package")
     else
       command -v "$probe" >/dev/null || tools+=("$package")
