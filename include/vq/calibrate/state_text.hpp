@@ -24,8 +24,9 @@ namespace vq::inline v1 {
 namespace detail {
 
 template <class T>
-using bits_of = std::conditional_t<std::is_same_v<T, float>, std::uint32_t,
-                                   std::conditional_t<std::is_same_v<T, double>, std::uint64_t, T>>;
+using pattern_of =
+    std::conditional_t<std::is_same_v<T, float>, std::uint32_t,
+                       std::conditional_t<std::is_same_v<T, double>, std::uint64_t, T>>;
 template <class T>
 inline constexpr int base_of = std::is_floating_point_v<T> ? 16 : 10;
 
@@ -43,7 +44,7 @@ class state_writer {
   template <class T>
     requires std::integral<T> || std::floating_point<T>
   state_writer& number(T value) {
-    using bits = detail::bits_of<T>;
+    using bits = detail::pattern_of<T>;
     char digits[24];
     const auto end = std::to_chars(digits, digits + sizeof digits, std::bit_cast<bits>(value),
                                    detail::base_of<T>);
@@ -80,7 +81,7 @@ class state_reader {
   template <class T>
     requires std::integral<T> || std::floating_point<T>
   T number() {
-    using bits = detail::bits_of<T>;
+    using bits = detail::pattern_of<T>;
     const std::string_view digits = good_ ? word() : std::string_view();
     bits value{};
     const char* const end = digits.data() + digits.size();
