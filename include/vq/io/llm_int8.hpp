@@ -83,7 +83,7 @@ result<llm_int8_weight, failure> quantize_llm_int8(E e, std::span<const float> v
 // Calls f(tensor_info, bytes) for every tensor of the weight of layer `linear`.
 template <class F>
 void for_each_tensor(const std::string& linear, const llm_int8_weight& w, F f) {
-  constexpr std::byte row_major[1]{};
+  static constexpr std::byte row_major[1]{};  // a writer may keep what it is lent
   const std::vector<tensor_info> infos = tensors_of_llm_int8(linear, w.outputs, w.inputs);
   f(infos[0], std::as_bytes(std::span(w.codes)));
   f(infos[1], std::as_bytes(std::span(w.absmax)));
