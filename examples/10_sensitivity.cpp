@@ -6,9 +6,9 @@
 #include <string>
 #include <vector>
 
-#include <vq/analyze/sensitivity.hpp>
 #include <vq/plan.hpp>
 #include <vq/quant.hpp>
+#include <vq/sensitivity.hpp>
 
 namespace {
 
@@ -47,8 +47,6 @@ int main() {
 
   // [run]
   const std::vector<vq::sensitivity_layer> names{{"a"}, {"b"}, {"c"}, {"d"}};
-  const auto menu = vq::formats_of<formats>();
-  const std::vector<std::string> tried{menu[0].name, menu[1].name, menu[2].name};
   const auto hurt = [&](std::span<const vq::index_type> choice, vq::index_type) {
     auto changed = layers;
     for (std::size_t l = 0; l < layers.size(); ++l) {
@@ -67,11 +65,12 @@ int main() {
     }
     return error;
   };
-  const auto table = vq::analyze_sensitivity(names, tried, hurt);
+  const auto table = vq::analyze_sensitivity(names, formats{}, hurt);
   if (!table) return 1;
   std::vector<vq::tensor_info> tensors;
   for (const auto& n : names) tensors.push_back({n.name + ".weight", vq::dtype::f32, {size, size}});
-  const auto plan = vq::plan_formats(*table, tensors, menu, {.limits = {.bytes = 3'100}});
+  const auto plan =
+      vq::plan_formats(*table, tensors, vq::formats_of<formats>(), {.limits = {.bytes = 3'100}});
   // [/run]
   if (!plan) return std::puts(vq::describe(plan.error()).c_str()), 1;
   for (const auto& l : plan->layers) std::printf("%s: %s\n", l.module.c_str(), l.format.c_str());

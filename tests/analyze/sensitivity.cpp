@@ -56,6 +56,16 @@ const std::vector<procedure> every{procedure::alone, procedure::all_but_one, pro
 
 }  // namespace
 
+TEST_CASE("sensitivity: a menu of quantizers is the list of its names", "[analyze]") {
+  using menu = vq::menu<vq::quantizer<vq::uniform<8>, vq::per_channel<0>>,
+                        vq::quantizer<vq::uniform<4>, vq::per_channel<0>>>;
+  const auto by_menu = vq::analyze_sensitivity(layers, menu{}, hurt);
+  const auto by_name = vq::analyze_sensitivity(layers, {"int8-channel", "int4-channel"}, hurt);
+  REQUIRE(by_menu);
+  CHECK(by_menu->formats == by_name->formats);
+  check_equal(*by_menu, *by_name);
+}
+
 TEST_CASE("sensitivity: one layer at a time quantizes that layer and no other", "[analyze]") {
   const auto table = vq::analyze_sensitivity(layers, formats, hurt);
   REQUIRE(table);

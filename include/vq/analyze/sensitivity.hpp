@@ -7,7 +7,7 @@
 //     // the higher the worse: mean KL of the logits to those of the float model, say
 //     return std::vector<double>{...};
 //   };
-//   auto table = vq::analyze_sensitivity(layers, formats, hurt, {}, pool);
+//   auto table = vq::analyze_sensitivity(layers, formats, hurt, {}, pool);   // or vq::menu<...>{}
 //   table->of(vq::procedure::alone, format, layer)->mean();
 //
 //   alone          layer l in format f, everything else untouched
@@ -41,6 +41,7 @@
 #include <utility>
 #include <vector>
 
+#include <vq/analyze/format_name.hpp>
 #include <vq/core/parallel.hpp>
 #include <vq/core/result.hpp>
 #include <vq/io/failure.hpp>
@@ -263,6 +264,15 @@ result<sensitivity_table, failure> analyze_sensitivity(std::vector<sensitivity_l
   }
   table.complete = true;
   return table;
+}
+
+// In every quantizer of a menu, by the names that format_name gives them.
+template <a_quantizer... Q, sensitivity_measure Evaluate, parallel_for P = serial_t>
+result<sensitivity_table, failure> analyze_sensitivity(std::vector<sensitivity_layer> layers,
+                                                       menu<Q...> formats, const Evaluate& evaluate,
+                                                       const sensitivity_options& options = {},
+                                                       const P& parallel = {}) {
+  return analyze_sensitivity(std::move(layers), format_names(formats), evaluate, options, parallel);
 }
 
 }  // namespace vq::inline v1

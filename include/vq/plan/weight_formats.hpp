@@ -29,6 +29,7 @@
 #include <utility>
 #include <vector>
 
+#include <vq/analyze/format_name.hpp>
 #include <vq/plan/weight_format.hpp>
 #include <vq/policy/fp4.hpp>
 #include <vq/policy/minifloat.hpp>
@@ -78,72 +79,10 @@ using weight_formats =
 namespace detail {
 
 template <class Policy>
-struct policy_label {
-  static std::string text() {
-    if constexpr (requires { std::string(Policy::name); }) {
-      return Policy::name;
-    } else {
-      return sentence("custom", Policy::bits);
-    }
-  }
-};
-template <int Bits>
-struct policy_label<uniform<Bits>> {
-  static std::string text() { return sentence("int", Bits); }
-};
-template <int E, int M, class Specials, class Overflow>
-struct policy_label<minifloat<E, M, Specials, Overflow>> {
-  static std::string text() { return sentence("e", E, "m", M); }
-};
-
-template <class Granularity>
-struct granularity_label {
-  static std::string text() {
-    if constexpr (requires { std::string(Granularity::name); }) {
-      return Granularity::name;
-    } else {
-      return "custom";
-    }
-  }
-};
-template <>
-struct granularity_label<per_tensor> {
-  static std::string text() { return "tensor"; }
-};
-template <int Axis>
-struct granularity_label<per_channel<Axis>> {
-  static std::string text() { return Axis == 0 ? "channel" : sentence("channel", Axis); }
-};
-template <index_type N>
-struct granularity_label<per_group<N>> {
-  static std::string text() { return sentence("group", N); }
-};
-template <index_type N>
-struct granularity_label<per_block<N>> {
-  static std::string text() { return sentence("block", N); }
-};
-
-template <class Storage>
-struct storage_label {
-  static std::string text() { return ""; }
-};
-template <index_type Group>
-struct storage_label<double_quantized<Group>> {
-  static std::string text() { return sentence("-dq", Group); }
-};
-
-template <class Policy>
 inline constexpr bool is_bitsandbytes_codebook =
     std::is_same_v<Policy, nf4> || std::is_same_v<Policy, fp4>;
 
 }  // namespace detail
-
-template <a_quantizer Q>
-std::string format_name() {
-  return detail::policy_label<typename Q::policy_type>::text() + "-" +
-         detail::granularity_label<typename Q::granularity_type>::text() +
-         detail::storage_label<typename Q::storage_type>::text();
-}
 
 // What bitsandbytes can hold: its two codebooks in blocks, and LLM.int8's rows.
 template <a_quantizer Q>
