@@ -46,7 +46,7 @@ std::map<std::string, std::string> about(const engine::opened_subject& s,
                                          const sensitivity_command_options& o) {
   return {{"model", s.name},
           {"data", s.data.filename().string()},
-          {"items", std::to_string(s.items)},
+          {"items", std::to_string(s.model->items())},
           {"subsets", std::to_string(o.subsets)},
           {"measure", "KL of the outputs to those of the float model, mean of each subset"},
           {"quantized", o.inputs ? "inputs of layers; weights stay in floats"

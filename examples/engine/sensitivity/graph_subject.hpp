@@ -76,6 +76,8 @@ class graph_subject final : public subject {
     return options_.part == graph_subject_options::quantized::inputs ? "inputs" : "weights";
   }
 
+  index_type items() const override { return images_; }
+
   numbers_or_failure divergence(const format_names& formats) const override {
     const auto found = logits(formats);
     if (!found) return found.error();

@@ -42,6 +42,8 @@ class language_subject final : public subject {
 
   std::span<const vq::tensor_info> weights() const override { return weights_; }
 
+  index_type items() const override { return std::ssize(questions_); }
+
   numbers_or_failure divergence(const format_names& formats) const override {
     const auto given = answers(formats);
     if (!given) return given.error();

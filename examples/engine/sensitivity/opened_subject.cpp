@@ -34,11 +34,7 @@ vq::result<opened_subject, vq::failure> open_graph(const std::filesystem::path& 
   auto made = graph_subject::make(fuse_activations(std::move(folded->network)), *images,
                                   std::move(options));
   if (!made) return made.error();
-  opened_subject opened{std::make_unique<graph_subject>(*std::move(made)),
-                        m->name,
-                        data,
-                        std::min(request.items, images->size()),
-                        {}};
+  opened_subject opened{std::make_unique<graph_subject>(*std::move(made)), m->name, data, {}};
   return opened;
 }
 
@@ -65,7 +61,7 @@ vq::result<opened_subject, vq::failure> open_language(const std::filesystem::pat
                                              .threads = request.threads});
   if (!made) return made.error();
   return opened_subject{
-      *std::move(made), std::filesystem::path(folder).filename().string(), data, request.items, {}};
+      *std::move(made), std::filesystem::path(folder).filename().string(), data, {}};
 }
 
 }  // namespace

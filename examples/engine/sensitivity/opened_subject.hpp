@@ -30,7 +30,6 @@ struct opened_subject {
   std::unique_ptr<subject> model;
   std::string name;                      // of the folder
   std::filesystem::path data;            // that was read
-  index_type items = 0;                  // that were used
   std::vector<vq::tensor_info> tensors;  // all of the checkpoint
 };
 

@@ -34,6 +34,9 @@ class subject {
   // "weights", or "inputs" where it is the inputs of the layers that take formats.
   virtual const char* part() const { return "weights"; }
 
+  // How many images or questions it is judged by.
+  virtual index_type items() const = 0;
+
   // Mean KL of the outputs to those of the float model on each subset of the data. May be called
   // from several threads. Errors: an unknown format, with the layer's name.
   virtual numbers_or_failure divergence(const format_names& formats) const = 0;
