@@ -45,8 +45,7 @@ int main() {
     }
   }
 
-  // [run]
-  const std::vector<vq::sensitivity_layer> names{{"a"}, {"b"}, {"c"}, {"d"}};
+  // Squared error of the outputs, on each of eight subsets of the data.
   const auto hurt = [&](std::span<const vq::index_type> choice, vq::index_type) {
     auto changed = layers;
     for (std::size_t l = 0; l < layers.size(); ++l) {
@@ -58,13 +57,15 @@ int main() {
         static_cast<void>(vq::fake_quantize(q, w, params, w));
       });
     }
-    std::vector<double> error(8);  // of eight subsets of the data
+    std::vector<double> error(8);
     for (std::size_t i = 0; i < data.size(); ++i) {
       const auto exact = network(layers, data[i]), y = network(changed, data[i]);
       for (std::size_t k = 0; k < y.size(); ++k) error[i % 8] += std::pow(y[k] - exact[k], 2);
     }
     return error;
   };
+  // [run]
+  const std::vector<vq::sensitivity_layer> names{{"a"}, {"b"}, {"c"}, {"d"}};
   const auto table = vq::analyze_sensitivity(names, formats{}, hurt);
   if (!table) return 1;
   std::vector<vq::tensor_info> tensors;

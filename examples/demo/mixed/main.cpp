@@ -1,7 +1,7 @@
 // Mixed precision against uniform precision of the same size: every layer in a format of its own,
 // chosen by calibration data alone, and both judged on test data.
 //
-//   bash examples/run.sh mixed --models resnet20,vit --tables build/tables --json mixed.json
+//   bash examples/run.sh mixed --models resnet20,llava --tables build/tables --json mixed.json
 #include <algorithm>
 #include <cstdio>
 #include <filesystem>
@@ -30,10 +30,10 @@ using engine::index_type;
 using json = nlohmann::ordered_json;
 
 struct settings {
-  std::string folder = "examples/models", tables, page;
+  std::string folder = "examples/models", tables;
   std::vector<std::string> models{"resnet20", "mobilenetv2", "vit"};
   std::vector<int> bits{3, 4, 5};
-  int items = 512, rounds = 1, threads = 1;
+  int items = 512, rounds = 0, threads = 1;
 };
 
 class comparison {
