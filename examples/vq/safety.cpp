@@ -38,12 +38,13 @@ outcome safety(const safety_command_options& o, const context&) {
   found.json["targets"] = nlohmann::ordered_json::array();
   table rows({"target", "layers", "safe", "neighbours use", "accumulator uses", "input bits",
               "weights up to"});
-  std::string sentences;
+  std::string sentences, names;
   bool known = o.target.empty();
   for (std::size_t begin = 0; begin < checked->reports.size();
        begin += engine::at(checked->layers)) {
     const auto reports = std::span(checked->reports).subspan(begin, engine::at(checked->layers));
     const vq::integer_target target = reports[0].target;
+    names += vq::sentence(names.empty() ? "" : ", ", target.name);
     if (!o.target.empty() && o.target != target.name) continue;
     known = true;
     const auto safe = std::ranges::count_if(reports, [](const auto& r) { return r.safe(); });
@@ -73,12 +74,14 @@ outcome safety(const safety_command_options& o, const context&) {
     found.json["targets"].push_back({{"name", target.name}, {"layers", std::move(layers)}});
   }
   if (!known) {
-    return vq::failure{vq::status::bad_argument,
-                       vq::sentence("the target ", vq::in_quotes(o.target), " is unknown")};
+    return vq::failure{
+        vq::status::bad_argument,
+        vq::sentence("the target ", vq::in_quotes(o.target), " is unknown; known are ", names)};
   }
   found.text = rows.text();
-  if (!o.target.empty())
+  if (!o.target.empty()) {
     found.text += "\n" + (sentences.empty() ? "all layers are safe\n" : sentences);
+  }
   return found;
 }
 
