@@ -10,7 +10,9 @@
 
 #include <vq/io/atomic_file.hpp>
 #include <vq/io/checkpoint.hpp>
+#include <vq/plan/component.hpp>
 #include <vq/plan/format_plan.hpp>
+#include <vq/plan/layer_times.hpp>
 #include <vq/plan/sensitivity_file.hpp>
 #include <vq/plan/weight_formats.hpp>
 
@@ -55,6 +57,25 @@ std::int64_t bytes_for(const vq::sensitivity_table& t, const std::vector<vq::ten
   return static_cast<std::int64_t>(bytes);
 }
 
+vq::failure wrong(std::string text) { return {vq::status::bad_argument, std::move(text)}; }
+
+// "vision=4" or "head=8"
+vq::result<std::map<vq::component, int>, vq::failure> least_bits(
+    const std::vector<std::string>& texts) {
+  std::map<vq::component, int> least;
+  for (const std::string& text : texts) {
+    const std::string part = text.substr(0, text.find('='));
+    const auto name = vq::component_from_name(part);
+    const std::string bits = part.size() < text.size() ? text.substr(part.size() + 1) : "";
+    if (!name || bits.size() != 1 || bits[0] < '2' || bits[0] > '8') {
+      return wrong(vq::sentence("--least-bits ", vq::in_quotes(text),
+                                ": expected a component and 2 to 8 bits, like vision=4"));
+    }
+    least[*name] = bits[0] - '0';
+  }
+  return least;
+}
+
 }  // namespace
 
 outcome plan(const plan_command_options& o, const context&) {
@@ -67,8 +88,7 @@ outcome plan(const plan_command_options& o, const context&) {
   }
   for (const std::string& format : o.formats) {
     if (std::ranges::find(table_used.formats, format) == table_used.formats.end()) {
-      return vq::failure{vq::status::bad_argument,
-                         vq::sentence(o.table, ": has no format ", vq::in_quotes(format))};
+      return wrong(vq::sentence(o.table, ": has no format ", vq::in_quotes(format)));
     }
   }
   if (!o.formats.empty()) table_used = restricted(table_used, o.formats);
@@ -85,6 +105,17 @@ outcome plan(const plan_command_options& o, const context&) {
     auto pins = vq::read_recipe(o.pins);
     if (!pins) return pins.error();
     request.pins = *std::move(pins);
+  }
+  auto least = least_bits(o.least_bits);
+  if (!least) return least.error();
+  request.least_bits = *std::move(least);
+  std::string unit;
+  if (!o.times.empty()) {
+    auto times = vq::read_layer_times(o.times);
+    if (!times) return times.error();
+    unit = times->unit;
+    request.time = *std::move(times);
+    if (o.time > 0) request.limits.time = o.time;
   }
   const auto formats = vq::formats_of<vq::weight_formats>();
   const auto made = vq::plan_formats(table_used, tensors, formats, request);
@@ -112,6 +143,11 @@ outcome plan(const plan_command_options& o, const context&) {
       made->optimal
           ? std::string(", proven to be the least\n")
           : vq::sentence("; no plan has less than ", number_text(1000 * made->bound, 4), "\n"));
+  if (!o.times.empty()) {
+    found.text +=
+        vq::sentence("time of these layers: ", number_text(made->time, 4), " ", unit, "\n");
+    found.json["time"] = made->time;
+  }
   found.json.update(nlohmann::ordered_json{{"bytes", made->bytes},
                                            {"limit", request.limits.bytes},
                                            {"cost", made->cost},
@@ -142,6 +178,10 @@ command add_plan(CLI::App& app) {
   sub.add_option("--pin", o->pins, "A recipe: what it decides is not up for choice");
   sub.add_option("--formats", o->formats, "Formats of the table that may be chosen")
       ->delimiter(',');
+  sub.add_option("--least-bits", o->least_bits, "Of a component: vision=4,head=8")->delimiter(',');
+  auto* times = sub.add_option(
+      "--times", o->times, "What layers take in each format: JSON, see vq/plan/layer_times.hpp");
+  sub.add_option("--time", o->time, "Limit of the sum, in the unit of that file")->needs(times);
   sub.add_flag("--untied", o->untied, "q, k, v and gate, up need not agree");
   sub.add_option("--out,-o", o->out, "The plan: a recipe with a rule for each layer");
   sub.callback([bytes, bits] {

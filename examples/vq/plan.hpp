@@ -19,6 +19,9 @@ struct plan_command_options {
   double bits = 0;                   // of the weights that the table names, in the mean
   std::vector<std::string> formats;  // that may be chosen; empty: all of the table
   bool untied = false;
+  std::vector<std::string> least_bits;  // "vision=4"
+  std::string times;                    // of layers in formats, and
+  double time = 0;                      // their limit
 };
 
 outcome plan(const plan_command_options& options, const context& c);

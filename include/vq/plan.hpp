@@ -14,6 +14,7 @@
 #include <vq/plan/byte_size.hpp>
 #include <vq/plan/component.hpp>
 #include <vq/plan/format_plan.hpp>
+#include <vq/plan/layer_times.hpp>
 #include <vq/plan/memory.hpp>
 #include <vq/plan/memory_budget.hpp>
 #include <vq/plan/name_layout.hpp>

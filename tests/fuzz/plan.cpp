@@ -1,4 +1,4 @@
-// Fuzzing of what the planner reads: recipes and configurations of models.
+// Fuzzing of what the planner reads: recipes, configurations of models, sensitivities, times.
 //
 // As a test it changes built-in recipes and the configurations of tests/plan/configs in thousands
 // of places, the same ones every time. With Clang the same file searches for new inputs:
@@ -13,13 +13,15 @@
 
 #include <vq/io/json_file.hpp>
 #include <vq/plan/architecture.hpp>
+#include <vq/plan/layer_times.hpp>
 #include <vq/plan/memory.hpp>
 #include <vq/plan/recipe.hpp>
+#include <vq/plan/sensitivity_file.hpp>
 
 namespace {
 
-// Aborts where a promise is broken: a recipe that was read is written and read to the same; a
-// refusal has a sentence; whatever a configuration says, its tensors and its memory can be counted.
+// Aborts where a promise is broken: a recipe or a table of sensitivities that was read is written and
+// read to the same; a refusal has a sentence; whatever a configuration says, its tensors and its memory can be counted.
 void feed(std::string_view text) {
   const auto recipe = vq::parse_recipe(text, "input");
   if (!recipe) {
@@ -28,8 +30,22 @@ void feed(std::string_view text) {
     const auto again = vq::parse_recipe(vq::format_recipe(*recipe), "written");
     if (!again || *again != *recipe) std::abort();
   }
+  if (const auto table = vq::parse_sensitivity(text, "input")) {
+    const std::string written = vq::format_sensitivity(*table);
+    const auto again = vq::parse_sensitivity(written, "written");
+    if (!again || vq::format_sensitivity(*again) != written) std::abort();
+  } else if (table.error().message.empty()) {
+    std::abort();
+  }
   const auto json = vq::parse_json(text, "input");
   if (!json) return;
+  if (const auto times = vq::parse_layer_times(*json, "input")) {
+    for (const auto& [layer, formats] : times->of_layer) {
+      for (const auto& [format, time] : formats) {
+        if (!(time >= 0)) std::abort();
+      }
+    }
+  }
   const auto model = vq::read_architecture(*json, "input");
   if (!model) {
     if (model.error().message.empty()) std::abort();
@@ -88,6 +104,13 @@ TEST_CASE("fuzz: recipes and configurations that were tampered with break no pro
     seeds.emplace_back(std::istreambuf_iterator<char>(stream), std::istreambuf_iterator<char>());
   }
   REQUIRE(seeds.size() > 12);
+  vq::sensitivity_file table{{{{"stem"}, {"head", "inputs"}}, {"int4-channel"}, {}, true},
+                             {{"model", "a"}}};
+  table.table.trials = {{vq::procedure::alone, 0, 1, {0.1, 1e-300}},
+                        {vq::procedure::cumulative, 0, 0, {1.0 / 3, 5e300}}};
+  seeds.push_back(vq::format_sensitivity(table));
+  seeds.emplace_back(
+      R"({"vq_times": 1, "unit": "ms", "layers": {"a": {"keep": 0.5, "nf4": 2e-3}}})");
   // Numbers and words, so that what comes out is still JSON more often than not.
   const std::vector<std::string> pieces{
       "0",        "-1",  "1048576", "65536", "4096", "1000", "null",      "true",

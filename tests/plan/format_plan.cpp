@@ -2,6 +2,7 @@
 #include <vector>
 
 #include <vq/plan/format_plan.hpp>
+#include <vq/plan/layer_times.hpp>
 #include <vq/plan/weight_formats.hpp>
 
 #include "catch.hpp"
@@ -119,6 +120,26 @@ TEST_CASE("format plan: pins and least bits are kept", "[plan]") {
   eight.least_bits[vq::component::vision] = 8;
   CHECK(formats_of(*planned(eight, all_int8)) == std::vector<std::string>(4, "int8-channel"));
   CHECK_FALSE(planned(eight, all_int8 - 1));
+}
+
+TEST_CASE("format plan: a format without a time is no choice", "[plan]") {
+  vq::plan_request request;
+  request.time = vq::layer_times{"ms",
+                                 {{"vit.layer.0.query", {{"int8-channel", 1}}},
+                                  {"vit.layer.0.key", {{"int8-channel", 1}}},
+                                  {"vit.layer.0.fc1", {{"int8-channel", 2}, {"keep", 4}}},
+                                  {"vit.layer.0.fc2", {{"int4-channel", 0.5}}}}};
+  const auto plan = planned(request, 1'000'000);
+  REQUIRE(plan);
+  CHECK(formats_of(*plan) ==
+        std::vector<std::string>{"int8-channel", "int8-channel", "keep", "int4-channel"});
+  CHECK(plan->time == 1 + 1 + 4 + 0.5);
+
+  request.limits.time = 5;
+  CHECK(formats_of(*planned(request, 1'000'000)) ==
+        std::vector<std::string>{"int8-channel", "int8-channel", "int8-channel", "int4-channel"});
+  request.time = vq::layer_times{"ms", {}};
+  CHECK_FALSE(planned(request, 1'000'000));
 }
 
 TEST_CASE("format plan: a limit of time is a second limit", "[plan]") {

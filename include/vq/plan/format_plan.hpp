@@ -18,6 +18,7 @@
 #define VQ_PLAN_FORMAT_PLAN_HPP
 
 #include <algorithm>
+#include <cmath>
 #include <cstddef>
 #include <cstdint>
 #include <functional>
@@ -47,7 +48,8 @@ struct plan_request {
   std::optional<recipe> pins{};
   std::map<component, int> least_bits{};  // of the formats that a component may take
   bool tie = true;
-  // Of a layer in a format, in the unit of limits.time; nothing: no time is counted.
+  // Of a layer in a format, in the unit of limits.time; infinite: no choice. Without it no time is
+  // counted (layer_times.hpp reads one from a file).
   std::function<double(const tensor_info& weight, std::string_view format)> time{};
 };
 
@@ -62,6 +64,7 @@ struct format_plan {
   recipe rules;
   std::vector<planned_layer> layers;  // in the order of the table
   std::uint64_t bytes = 0;            // of all tensors
+  double time = 0;                    // of the layers
   double cost = 0;
   double bound = 0;      // no plan costs less
   bool optimal = false;  // proven
@@ -196,6 +199,7 @@ class format_planner {
           option.cost = trial == nullptr ? 0 : trial->mean();
         }
         if (request_.time) option.time = request_.time(l.weight, name);
+        if (std::isinf(option.time)) continue;
         l.options[f] = option;
       }
     }
@@ -217,6 +221,7 @@ class format_planner {
       }
     }
     plan.bytes = fixed_bytes_ + static_cast<std::uint64_t>(found.bytes);
+    plan.time = found.time;
     plan.cost = found.cost;
     plan.bound = found.bound;
     plan.optimal = found.optimal;
