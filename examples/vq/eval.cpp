@@ -83,7 +83,7 @@ command add_eval(CLI::App& app) {
                  "Folder with config.json and model.safetensors: ResNet, MobileNet, ViT, CLIP or "
                  "LLaVA as in examples/models")
       ->required();
-  sub.add_option("--recipe", options->recipe,
+  sub.add_option("--recipe,--plan", options->recipe,
                  "Name or file of a recipe; built in are " + recipe_names())
       ->required();
   sub.add_option("--data", options->data,
