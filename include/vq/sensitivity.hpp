@@ -12,8 +12,10 @@
 #include <vq/analyze/format_name.hpp>
 #include <vq/analyze/integer_safety.hpp>
 #include <vq/analyze/metrics.hpp>
+#include <vq/analyze/rank_correlation.hpp>
 #include <vq/analyze/retrieval.hpp>
 #include <vq/analyze/retrieval_agreement.hpp>
 #include <vq/analyze/sensitivity.hpp>
+#include <vq/analyze/sensitivity_proxy.hpp>
 
 #endif
