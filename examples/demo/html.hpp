@@ -46,6 +46,7 @@ text { fill: var(--faint); font: 11.5px system-ui, sans-serif; }
 .chosen { stroke: var(--chosen); stroke-width: 2; }
 .over { stroke: var(--chosen); stroke-width: .8; opacity: .6; }
 .front { stroke: var(--chosen); stroke-width: 1.5; fill: none; }
+.leader { stroke: var(--faint); stroke-width: .7; }
 .dots { fill: var(--tick); }
 .dots.of-front { fill: var(--chosen); }
 .whiskers { stroke: var(--ink); fill: none; }
@@ -59,7 +60,8 @@ table { border-collapse: collapse; margin: .6rem 0; font-size: .9rem; display: b
   overflow-x: auto; }
 th, td { padding: .15rem .7rem .15rem 0; text-align: left; border-bottom: 1px solid var(--line); }
 td:nth-child(2), td:nth-child(3), td:nth-child(4) { font-variant-numeric: tabular-nums; }
-@media (max-width: 30rem) { text { font-size: 14px; } }
+td:nth-child(5) { min-width: 14rem; }
+@media (max-width: 30rem) { figure { overflow-x: auto; } figure > svg { min-width: 36rem; } }
 @media print { body { max-width: none; padding: 0; font-size: 11pt; }
   .panels { grid-template-columns: 1fr 1fr; } .bars, [class^="part"] { print-color-adjust: exact; }
   h2 { break-after: avoid; } }

@@ -74,6 +74,12 @@ class page_writer {
     ++sections_;
   }
 
+  bool draws(const vq::sensitivity_table& t, index_type format) const {
+    const auto& name = t.formats[static_cast<std::size_t>(format)];
+    return options_.formats.empty() ||
+           std::ranges::find(options_.formats, name) != options_.formats.end();
+  }
+
   // One chart of all evaluations: they are comparable where the test data are the same.
   std::optional<vq::failure> tradeoffs() {
     if (options_.evaluations.empty()) return std::nullopt;
@@ -97,7 +103,16 @@ class page_writer {
           "Each point is one way to store the weights. The line joins those that nothing beats on "
           "both: the Pareto front. Whiskers are one standard error of an accuracy measured once; "
           "rows measured on the same items differ by less than these suggest.");
-    body_ += figure("Accuracy in per cent", from_file(sources), page::tradeoff_chart(points));
+    const page::tradeoff_drawing drawing = page::tradeoff_chart(points);
+    std::string rest;
+    for (const std::size_t i : drawing.unnamed) {
+      rest += vq::sentence(rest.empty() ? "<p class=\"source\">Points without a name: " : "; ",
+                           escaped(points[i].label), " (",
+                           count_text(static_cast<std::int64_t>(points[i].bytes)), " bytes, ",
+                           number_text(points[i].accuracy, 2), " %)");
+    }
+    body_ += figure("Accuracy in per cent", from_file(sources),
+                    drawing.svg + (rest.empty() ? rest : rest + "</p>\n"));
     std::vector<std::size_t> front = page::pareto_front(points);
     body_ +=
         "<table><thead><tr><th>on the front</th><th>bytes</th><th>accuracy, %</th></tr></thead>"
@@ -166,6 +181,7 @@ class page_writer {
       const std::string common = page::common_beginning(f.table.layers);
       if (!common.empty()) about += vq::sentence("Names begin with ", common, " ");
       for (index_type k = 0; k < std::ssize(f.table.formats); ++k) {
+        if (!draws(f.table, k)) continue;
         const std::string chart = page::sensitivity_chart(f.table, k);
         if (chart.empty()) continue;
         body_ += figure(f.table.formats[static_cast<std::size_t>(k)],
@@ -184,7 +200,7 @@ class page_writer {
     double most = -1;
     for (index_type k = 0; k < std::ssize(table.formats); ++k) {
       const auto ranks = table.ranks(k);
-      if (ranks.empty()) continue;
+      if (ranks.empty() || !draws(table, k)) continue;
       const double hurt = table.of(vq::procedure::alone, k, ranks.front().layer)->mean();
       if (hurt > most) most = hurt, format = k;
     }
@@ -257,7 +273,7 @@ class page_writer {
       if (path == options_.memories.front()) {
         begin("What memory it takes",
               "Weights, caches and what exists only while a request runs, against the limit of the "
-              "device (the line). GB are 1e9 bytes.");
+              "device (the line).");
       }
       const json budget = document->value("budget", json());
       std::string legend = "<p class=\"legend\">";
@@ -316,6 +332,8 @@ command add_report(CLI::App& app) {
   sub.add_option("--recipe", o->recipes, "Recipes or plans: names or files");
   sub.add_option("--evaluation", o->evaluations, "JSON of the demos or of vq eval");
   sub.add_option("--sensitivity", o->sensitivities, "Tables of vq sensitivity");
+  sub.add_option("--formats", o->formats, "Formats of the tables to draw; all without it")
+      ->delimiter(',');
   sub.add_option("--memory", o->memories, "JSON of vq memory");
   sub.add_option("--layers", o->layers, "Layers whose distributions are drawn")
       ->check(CLI::Range(0, 100));

@@ -19,6 +19,7 @@ struct report_options {
   std::vector<std::string> recipes;        // and plans: a table of components each
   std::vector<std::string> evaluations;    // JSON of the demos and of `vq eval`
   std::vector<std::string> sensitivities;  // of `vq sensitivity`
+  std::vector<std::string> formats;        // of these tables that are drawn; empty: all
   std::vector<std::string> memories;       // JSON of `vq memory`
   int layers = 4;                          // whose distributions are drawn
 };

@@ -5,6 +5,7 @@
 
 Where Chromium is installed it opens the page; elsewhere these tests are skipped.
 """
+import html
 import json
 import re
 import shutil
@@ -163,13 +164,63 @@ class Report(unittest.TestCase):
             self.assertEqual(len(done.stderr.strip().splitlines()), 1)
             self.assertFalse((self.dir / "wrong.html").exists())
 
-    def browse(self, *arguments):
+    def test_rows_of_vq_eval_and_of_the_mixed_demo(self):
+        evaluated = {"recipe": "mine", "items": 2000, "measures": [
+            {"measure": "top-1", "float": 0.8575, "quantized": 0.845}],
+            "precision": {"components": [], "total": {"tensors": 3, "parameters": 9, "bytes": 1500}}}
+        mixed = {"rows": [{"model": "vit", "uniform": f"int{b}-channel", "uniform_bytes": 100 * b,
+                           "mixed_bytes": 99 * b, "float_bytes": 3200, "float_accuracy": 0.8575,
+                           "uniform_accuracy": 0.7 + b / 100, "mixed_accuracy": 0.8 + b / 100,
+                           "test_items": 2000} for b in (3, 4)]}
+        (self.dir / "eval.json").write_text(json.dumps(evaluated))
+        (self.dir / "mixed.json").write_text(json.dumps(mixed))
+        done = self.vq("--evaluation", "eval.json", "--evaluation", "mixed.json", "--out", "both.html")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        page = Page((self.dir / "both.html").read_text())
+        names = sorted(w for w in page.text["text"] if w[0].isalpha() and w != "bytes")
+        self.assertEqual(names, ["float", "int3-channel", "int4-channel", "mine",
+                                 "plan for int3-channel", "plan for int4-channel"])
+        self.assertIn("84.00", page.text["td"])
+
+    # Clusters of points with long names, as rows of one byte size are.
+    def crowded(self):
+        rows = [{"variant": f"plan-{i}-for-int{b}-channel", "bytes": 100000 * b + 300 * i,
+                 "top1": 60 + 5 * b + 0.2 * (i % 3), "images": 2000}
+                for b in (3, 4, 5) for i in range(5)]
+        (self.dir / "crowded.json").write_text(json.dumps({"rows": rows}))
+        for name in ("crowded.html", "again.html"):
+            done = self.vq("--evaluation", "crowded.json", "--out", name)
+            self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertEqual((self.dir / "crowded.html").read_bytes(),
+                         (self.dir / "again.html").read_bytes())
+        return {row["variant"] for row in rows}, self.dir / "crowded.html"
+
+    @unittest.skipUnless(CHROMIUM, "Chromium is not installed")
+    def test_no_name_of_a_point_covers_another(self):
+        names, page = self.crowded()
+        script = """<script>
+          const seen = document.createElement("pre");
+          seen.textContent = JSON.stringify([...document.querySelectorAll("text.name")].map(t => {
+            const b = t.getBBox(); return [t.textContent, b.x, b.y, b.width, b.height]; }));
+          document.body.append(seen);
+        </script></body>"""
+        page.write_text(page.read_text().replace("</body>", script))
+        dom = self.browse("--dump-dom", "--window-size=1000,900", page=page).stdout
+        boxes = json.loads(html.unescape(re.search(r"(?s)<pre>(.*?)</pre>", dom)[1]))
+        self.assertEqual({b[0] for b in boxes}, names, "all found room")
+        for i, (name, x, y, w, h) in enumerate(boxes):
+            self.assertTrue(0 <= x and x + w <= 640 and 0 <= y and y + h <= 330, name)
+            for other, x2, y2, w2, h2 in boxes[:i]:
+                apart = x + w <= x2 or x2 + w2 <= x or y + h <= y2 or y2 + h2 <= y
+                self.assertTrue(apart, f"{name} and {other}")
+
+    def browse(self, *arguments, page=None):
         profile = tempfile.mkdtemp(dir=self.dir)
         return subprocess.run(
             [CHROMIUM, "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic",
              "--no-first-run", "--disable-background-networking", "--disable-component-update",
              "--disable-sync", "--hide-scrollbars", f"--user-data-dir={profile}", *arguments,
-             self.page.as_uri()], capture_output=True, text=True, timeout=120)
+             (page or self.page).as_uri()], capture_output=True, text=True, timeout=120)
 
     @unittest.skipUnless(CHROMIUM, "Chromium is not installed")
     def test_a_browser_shows_it(self):

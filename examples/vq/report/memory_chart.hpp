@@ -31,14 +31,15 @@ inline std::string memory_chart(std::span<const memory_bar> bars, double limit) 
     most = std::max(most, sum);
   }
   const double base = top + row * static_cast<double>(bars.size());
-  const auto x = svg::axis::linear(0, std::max(1.04 * most / 1e9, 1e-3), left, right);
+  const double unit = most < 1e9 ? 1e6 : 1e9;
+  const auto x = svg::axis::linear(0, std::max(1.04 * most / unit, 1e-3), left, right);
   svg::drawing out(width, base + 36, "memory by part");
   double y = top;
   for (const memory_bar& b : bars) {
     out.words(left - 6, y + 17, b.label, "left title");
     double from = 0;
     for (std::size_t i = 0; i < b.parts.size(); ++i) {
-      const double to = from + b.parts[i].bytes / 1e9;
+      const double to = from + b.parts[i].bytes / unit;
       out.path("M" + svg::place(x(from)) + " " + svg::place(y + 3) + "H" + svg::place(x(to)) +
                    "v20H" + svg::place(x(from)) + "Z",
                "part" + std::to_string(i % 8));
@@ -47,11 +48,12 @@ inline std::string memory_chart(std::span<const memory_bar> bars, double limit) 
     y += row;
   }
   if (limit > 0) {
-    out.path("M" + svg::place(x(limit / 1e9)) + " " + svg::place(top) + "V" + svg::place(base),
+    out.path("M" + svg::place(x(limit / unit)) + " " + svg::place(top) + "V" + svg::place(base),
              "chosen");
   }
   out.axis_below(x, base);
-  out.words((left + right) / 2, base + 32, "GB (1e9 bytes)", "below");
+  out.words((left + right) / 2, base + 32, most < 1e9 ? "MB (1e6 bytes)" : "GB (1e9 bytes)",
+            "below");
   return out.str();
 }
 
