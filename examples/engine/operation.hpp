@@ -65,6 +65,14 @@ using operation =
     std::variant<input, conv2d, linear, batch_norm, activation, add, global_average_pool, to_tokens,
                  layer_norm, gelu, attention_scores, softmax, attention_context, take_token>;
 
+// Null where the operation has no weight.
+template <class Operation>
+auto weight_of(Operation& op) -> decltype(&std::get<linear>(op).weight) {
+  if (auto* conv = std::get_if<conv2d>(&op)) return &conv->weight;
+  if (auto* fc = std::get_if<linear>(&op)) return &fc->weight;
+  return nullptr;
+}
+
 // How many values training has learned: weights, biases, gamma and beta.
 inline index_type parameters(const operation& op) {
   std::size_t count = 0;

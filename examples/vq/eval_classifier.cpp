@@ -16,18 +16,11 @@ namespace tool {
 
 namespace {
 
-// The weight of a layer, output channels first; null where it has none.
-engine::tensor* weight_of(engine::operation& op) {
-  if (auto* conv = std::get_if<engine::conv2d>(&op)) return &conv->weight;
-  if (auto* fc = std::get_if<engine::linear>(&op)) return &fc->weight;
-  return nullptr;
-}
-
 // Weights in the formats that the recipe gives them.
 vq::result<engine::graph, vq::failure> quantized(engine::graph network,
                                                  const engine::tensor_formats& formats) {
   for (engine::node& n : network.nodes) {
-    engine::tensor* weight = weight_of(n.op);
+    engine::tensor* weight = engine::weight_of(n.op);
     const auto format = formats.find(n.weight + ".weight");
     if (weight == nullptr || format == formats.end()) continue;
     engine::round_to(format->second, weight->values);

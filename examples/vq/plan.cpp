@@ -121,7 +121,8 @@ outcome plan(const plan_command_options& o, const context&) {
   const auto made = vq::plan_formats(table_used, tensors, formats, request);
   if (!made) return made.error();
 
-  table rows({"layer", "format", "bytes", "KL * 1000"});
+  const std::string measure = file->about.contains("proxy") ? "estimate" : "KL";
+  table rows({"layer", "format", "bytes", measure + " * 1000"});
   found.json["layers"] = nlohmann::ordered_json::array();
   std::map<std::string, index_type> used;
   for (const vq::planned_layer& l : made->layers) {
@@ -138,8 +139,8 @@ outcome plan(const plan_command_options& o, const context&) {
   }
   found.text += vq::sentence(
       counts, "\n", count_text(static_cast<std::int64_t>(made->bytes)), " of ",
-      count_text(request.limits.bytes),
-      " bytes, all tensors; sum of KL * 1000: ", number_text(1000 * made->cost, 4),
+      count_text(request.limits.bytes), " bytes, all tensors; sum of ", measure,
+      " * 1000: ", number_text(1000 * made->cost, 4),
       made->optimal
           ? std::string(", proven to be the least\n")
           : vq::sentence("; no plan has less than ", number_text(1000 * made->bound, 4), "\n"));

@@ -1,12 +1,15 @@
 #include "sensitivity.hpp"
 
+#include <algorithm>
 #include <chrono>
 #include <filesystem>
 #include <memory>
+#include <numeric>
 #include <optional>
 #include <thread>
 #include <utility>
 
+#include <vq/analyze/rank_correlation.hpp>
 #include <vq/io/atomic_file.hpp>
 #include <vq/plan/sensitivity_file.hpp>
 
@@ -42,15 +45,15 @@ vq::result<std::vector<vq::procedure>, vq::failure> procedures_of(
   return found;
 }
 
-std::map<std::string, std::string> about(const engine::opened_subject& s,
-                                         const sensitivity_command_options& o) {
-  return {{"model", s.name},
-          {"data", s.data.filename().string()},
-          {"items", std::to_string(s.model->items())},
-          {"subsets", std::to_string(o.subsets)},
-          {"measure", "KL of the outputs to those of the float model, mean of each subset"},
-          {"quantized", o.inputs ? "inputs of layers; weights stay in floats"
-                                 : "weights, simulated; activations stay in floats"}};
+// Nothing for no name.
+vq::result<std::optional<engine::proxy>, vq::failure> proxy_of(const std::string& name) {
+  if (name.empty()) return std::optional<engine::proxy>();
+  for (std::size_t i = 0; i < engine::proxy_names.size(); ++i) {
+    if (name == engine::proxy_names[i]) return std::optional(static_cast<engine::proxy>(i));
+  }
+  return wrong(
+      vq::sentence("the proxy ", vq::in_quotes(name),
+                   " is unknown; known are output-sqnr, output-fisher, fisher, second-order"));
 }
 
 // What an earlier run has left; refused where it measured something else.
@@ -68,12 +71,40 @@ vq::result<std::optional<vq::sensitivity_table>, vq::failure> earlier_table(
   return std::optional(std::move(file->table));
 }
 
-std::string ranking(const vq::sensitivity_table& t, int shown) {
-  std::string text;
+// Layers by name, alone, in the formats that both tables have.
+std::string agreement(const vq::sensitivity_table& t, const vq::sensitivity_table& other,
+                      std::string_view file) {
+  table rows({"format", "layers", "rank correlation", "mean here", "mean there"});
   for (index_type f = 0; f < std::ssize(t.formats); ++f) {
+    const auto g = std::ranges::find(other.formats, t.formats[engine::at(f)]);
+    if (g == other.formats.end()) continue;
+    std::vector<double> here, there;
+    for (index_type l = 0; l < std::ssize(t.layers); ++l) {
+      const auto m = std::ranges::find(other.layers, t.layers[engine::at(l)]);
+      const auto* a = t.of(vq::procedure::alone, f, l);
+      const auto* b =
+          other.of(vq::procedure::alone, g - other.formats.begin(), m - other.layers.begin());
+      if (a == nullptr || b == nullptr) continue;
+      here.push_back(a->mean());
+      there.push_back(b->mean());
+    }
+    const auto rho = vq::rank_correlation(here, there);
+    const auto mean = [](const std::vector<double>& v) {
+      const double sum = std::accumulate(v.begin(), v.end(), 0.0);
+      return number_text(sum / static_cast<double>(std::max<std::size_t>(1, v.size())), 4);
+    };
+    rows.add({t.formats[engine::at(f)], std::to_string(here.size()),
+              rho ? number_text(*rho, 3) : vq::describe(rho.error()), mean(here), mean(there)});
+  }
+  return vq::sentence("against ", file, ":\n", rows.text());
+}
+
+std::string ranking(const vq::sensitivity_table& t, const char* unit, int shown) {
+  std::string text;
+  for (index_type f = 0; f < std::ssize(t.formats) && shown > 0; ++f) {
     const auto ranks = t.ranks(f);
     if (ranks.empty()) continue;
-    table rows({t.formats[engine::at(f)], "KL * 1000", "error", "rank"});
+    table rows({t.formats[engine::at(f)], unit, "error", "rank"});
     for (std::size_t i = 0; i < ranks.size() && i < engine::at(shown); ++i) {
       const auto* trial = t.of(vq::procedure::alone, f, ranks[i].layer);
       const auto& r = ranks[i];
@@ -94,14 +125,25 @@ std::string ranking(const vq::sensitivity_table& t, int shown) {
 outcome sensitivity(const sensitivity_command_options& o, const context& c) {
   const auto procedures = procedures_of(o.procedures);
   if (!procedures) return procedures.error();
+  const auto estimate = proxy_of(o.proxy);
+  if (!estimate) return estimate.error();
+  std::optional<vq::sensitivity_file> other;
+  if (!o.against.empty()) {
+    auto read = vq::read_sensitivity(o.against);
+    if (!read) return read.error();
+    other = *std::move(read);
+  }
+  using clock = std::chrono::steady_clock;
+  const auto start = clock::now();
   const auto s = engine::open_subject(o.model, {.data = o.data,
                                                 .inputs = o.inputs,
+                                                .estimate = *estimate,
                                                 .items = o.items,
                                                 .subsets = o.subsets,
                                                 .threads = o.jobs});
   if (!s) return s.error();
   const auto formats = o.formats.empty() ? engine::usual_formats(o.inputs) : o.formats;
-  vq::sensitivity_file file{{engine::layers_of(*s->model), formats, {}, false}, about(*s, o)};
+  vq::sensitivity_file file{{engine::layers_of(*s->model), formats, {}, false}, s->about};
   const auto known = earlier_table(o.out, file);
   if (!known) return known.error();
 
@@ -112,7 +154,6 @@ outcome sensitivity(const sensitivity_command_options& o, const context& c) {
     if (!written && !unsaved) unsaved = written.error();
   };
 
-  using clock = std::chrono::steady_clock;
   auto saved = clock::now();
   std::optional<demo::progress> bar;
   vq::sensitivity_options options{
@@ -133,7 +174,6 @@ outcome sensitivity(const sensitivity_command_options& o, const context& c) {
       }};
   engine::parallel_for run;
   run.threads = o.jobs;
-  const auto start = clock::now();
   const auto table = vq::analyze_sensitivity(file.table.layers, formats,
                                              engine::measure_of(*s->model, formats), options, run);
   bar.reset();
@@ -144,9 +184,10 @@ outcome sensitivity(const sensitivity_command_options& o, const context& c) {
   const std::chrono::duration<double> took = clock::now() - start;
   report found;
   found.text =
-      ranking(*table, o.shown) +
+      ranking(*table, *estimate ? "estimate * 1000" : "KL * 1000", o.shown) +
       vq::sentence("\n", table->trials.size(), " trials in ", o.out,
                    table->complete ? "" : ", not all: run the command again to go on", "\n");
+  if (other) found.text += "\n" + agreement(*table, other->table, o.against);
   found.json = {{"model", s->name},
                 {"out", o.out},
                 {"trials", table->trials.size()},
@@ -170,18 +211,23 @@ command add_sensitivity(CLI::App& app) {
   sub.add_option("--procedure", o->procedures, "alone, all_but_one, cumulative")->delimiter(',');
   sub.add_flag("--inputs", o->inputs,
                "Quantize what layers read instead of their weights (CNNs and ViTs)");
+  sub.add_option("--proxy", o->proxy,
+                 "Estimate instead of measuring: output-sqnr, output-fisher, fisher, second-order");
+  sub.add_option("--against", o->against, "Another table: say how alike the orders of layers are");
   sub.add_option("--images,--items", o->items, "How many images or questions")
       ->check(CLI::Range(1, 1'000'000));
   sub.add_option("--subsets", o->subsets, "Into which they are cut for standard errors")
       ->check(CLI::Range(1, 1000));
   sub.add_option("--show", o->shown, "Layers to print for each format")->check(CLI::Range(0, 9999));
   sub.add_option("--jobs,-j", o->jobs, "Threads")->check(CLI::Range(1, 1024));
-  sub.footer("Examples:\n"
-             "  vq sensitivity examples/models/vit -o vit.json\n"
-             "  vq sensitivity examples/models/vit --inputs -o vit-inputs.json\n"
-             "  vq sensitivity examples/models/resnet20 --formats int4-channel,int3-channel "
-             "--procedure alone,cumulative -o r.json\n"
-             "Then: vq plan vit.json --model examples/models/vit --bytes 1500000");
+  sub.footer(
+      "Examples:\n"
+      "  vq sensitivity examples/models/vit -o vit.json\n"
+      "  vq sensitivity examples/models/vit --inputs -o vit-inputs.json\n"
+      "  vq sensitivity examples/models/vit --proxy fisher --against vit.json -o fisher.json\n"
+      "  vq sensitivity examples/models/resnet20 --formats int4-channel,int3-channel "
+      "--procedure alone,cumulative -o r.json\n"
+      "Then: vq plan vit.json --model examples/models/vit --bytes 1500000");
   return {&sub, [o](const context& c) { return sensitivity(*o, c); }};
 }
 

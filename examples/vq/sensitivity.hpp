@@ -16,6 +16,8 @@ struct sensitivity_command_options {
   std::vector<std::string> formats;  // empty: the usual ones
   std::vector<std::string> procedures{"alone"};
   bool inputs = false;
+  std::string proxy;    // an estimate instead of a measurement, by its name
+  std::string against;  // another table, whose order is compared with that of this one
   int items = 512;
   int subsets = 8;
   int jobs = 1;

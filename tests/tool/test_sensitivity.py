@@ -70,6 +70,29 @@ class Sensitivity(Case):
         self.assertIn("holds other measurements", done.stderr)
         self.assertEqual(out.read_bytes(), before)
 
+    def test_estimates_make_a_table_like_a_measured_one(self):
+        measured, table = self.dir / "measured.json", self.dir / "table.json"
+        self.measure(measured)
+        for proxy in ("output-sqnr", "output-fisher", "fisher", "second-order"):
+            table.unlink(missing_ok=True)
+            text = self.measure(table, "--proxy", proxy, "--against", measured).stdout
+            rho = [float(line.split()[2]) for line in text.splitlines()
+                   if line.startswith(("int8-channel ", "int3-channel ")) and line.split()[1] == "22"]
+            self.assertEqual(len(rho), 2)
+            self.assertTrue(all(-1 <= r <= 1 for r in rho))
+            if proxy == "fisher":
+                self.assertGreater(rho[1], 0.4)  # 8 images
+            found = json.loads(table.read_text())
+            self.assertEqual(found["about"]["proxy"], proxy)
+            self.assertIn("estimate", found["about"]["measure"])
+            self.assertEqual(len(found["trials"]), 44)
+            self.vq("plan", table, "--model", MODELS / "resnet20", "--bits", 5)
+        self.assertIn("holds other measurements", self.measure(table, code=1).stderr)
+        self.assertIn("unknown", self.measure(table, "--proxy", "guess", code=1).stderr)
+        self.assertIn("not inputs", self.vq(
+            "sensitivity", MODELS / "resnet20", "--inputs", "--proxy", "fisher", "-o", table,
+            code=1).stderr)
+
     def test_what_is_unknown_is_said(self):
         done = self.vq("sensitivity", MODELS / "resnet20", "-o", self.dir / "t.json", "--formats",
                        "int1-channel", "--images", 2, code=1)

@@ -91,8 +91,7 @@ class comparison {
     auto table = vq::analyze_sensitivity(engine::layers_of(*s.model), formats,
                                          engine::measure_of(*s.model, formats), options, run_);
     if (table && !settings_.tables.empty()) {
-      const auto written =
-          vq::write_file(file, vq::format_sensitivity({*table, {{"model", s.name}}}));
+      const auto written = vq::write_file(file, vq::format_sensitivity({*table, s.about}));
       if (!written) return written.error();
     }
     return table;
@@ -140,7 +139,9 @@ class comparison {
                      {"uniform", format},
                      {"uniform_bytes", bytes},
                      {"mixed_bytes", mixed->plan.bytes},
+                     {"float_bytes", bytes_of_floats(calibration.tensors)},
                      {"float_accuracy", share(floats)},
+                     {"test_items", floats.size()},
                      {"uniform_accuracy", share(*a)},
                      {"mixed_accuracy", share(*b)},
                      {"only_uniform_right", pair.only_first},
@@ -155,6 +156,12 @@ class comparison {
     const auto file = std::filesystem::path(settings_.tables) / (mixed->plan.rules.name + ".json");
     const auto written = vq::write_file(file, vq::format_recipe(mixed->plan.rules));
     return written ? std::nullopt : std::optional(written.error());
+  }
+
+  static std::uint64_t bytes_of_floats(const std::vector<vq::tensor_info>& tensors) {
+    std::uint64_t bytes = 0;
+    for (const vq::tensor_info& t : tensors) bytes += t.stored_bytes();
+    return bytes;
   }
 
   static std::string counted(const engine::subject::format_names& formats) {

@@ -145,13 +145,6 @@ class graph_subject final : public subject {
     }
   }
 
-  template <class Operation>
-  static auto weight_of(Operation& op) -> decltype(&std::get<linear>(op).weight) {
-    if (auto* conv = std::get_if<conv2d>(&op)) return &conv->weight;
-    if (auto* fc = std::get_if<linear>(&op)) return &fc->weight;
-    return nullptr;
-  }
-
   // A copy of its input before every layer, which only that layer reads.
   void copy_inputs() {
     graph copied;

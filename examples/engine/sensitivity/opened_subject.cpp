@@ -6,6 +6,7 @@
 #include "engine/model.hpp"
 #include "engine/sensitivity/graph_subject.hpp"
 #include "engine/sensitivity/language_subject.hpp"
+#include "engine/sensitivity/proxy_subject.hpp"
 
 namespace engine {
 namespace {
@@ -13,6 +14,10 @@ namespace {
 std::filesystem::path or_beside(const std::filesystem::path& given,
                                 const std::filesystem::path& folder, const char* name) {
   return given.empty() ? folder / ".." / "data" / name : given;
+}
+
+vq::failure not_for(const std::filesystem::path& folder, const char* why) {
+  return {vq::status::bad_argument, vq::sentence(folder.string(), ": ", why)};
 }
 
 vq::result<opened_subject, vq::failure> open_graph(const std::filesystem::path& folder,
@@ -25,6 +30,17 @@ vq::result<opened_subject, vq::failure> open_graph(const std::filesystem::path& 
   auto folded = fold_batch_norms(m->network);
   if (!folded) return folded.error();
 
+  opened_subject opened{nullptr, m->name, data, {}};
+  if (request.estimate) {
+    if (request.inputs) return not_for(folder, "weights are what can be estimated, not inputs");
+    opened.model = make_proxy_subject(folded->network, *images,
+                                      {.kind = *request.estimate,
+                                       .images = request.items,
+                                       .subsets = request.subsets,
+                                       .run = {request.threads}});
+    return opened;
+  }
+
   graph_subject_options options;
   if (request.inputs) options.part = graph_subject_options::quantized::inputs;
   options.images = request.items;
@@ -34,7 +50,7 @@ vq::result<opened_subject, vq::failure> open_graph(const std::filesystem::path& 
   auto made = graph_subject::make(fuse_activations(std::move(folded->network)), *images,
                                   std::move(options));
   if (!made) return made.error();
-  opened_subject opened{std::make_unique<graph_subject>(*std::move(made)), m->name, data, {}};
+  opened.model = std::make_unique<graph_subject>(*std::move(made));
   return opened;
 }
 
@@ -48,9 +64,9 @@ bool reads_text(const std::filesystem::path& folder) {
 vq::result<opened_subject, vq::failure> open_language(const std::filesystem::path& folder,
                                                       const subject_request& request) {
   if (request.inputs) {
-    return vq::failure{vq::status::bad_argument,
-                       folder.string() + ": inputs of layers are quantized in CNNs and ViTs only"};
+    return not_for(folder, "inputs of layers are quantized in CNNs and ViTs only");
   }
+  if (request.estimate) return not_for(folder, "estimates are for CNNs and ViTs only");
   const auto data = or_beside(request.data, folder, "mosaic-calib.safetensors");
   std::string images = data.filename().string();
   if (images.starts_with("mosaic-")) images.replace(0, 7, "cifar10-");
@@ -85,6 +101,19 @@ vq::result<opened_subject, vq::failure> open_subject(const std::filesystem::path
   const auto file = vq::safetensors_file::open(folder / "model.safetensors");
   if (!file) return file.error();
   for (const auto& t : file->tensors()) opened->tensors.push_back(t);
+  opened->about = {
+      {"model", opened->name},
+      {"data", opened->data.filename().string()},
+      {"items", std::to_string(opened->model->items())},
+      {"subsets", std::to_string(request.subsets)},
+      {"measure", request.estimate
+                      ? describe(*request.estimate)
+                      : "KL of the outputs to those of the float model, mean of each subset"},
+      {"quantized", request.inputs ? "inputs of layers; weights stay in floats"
+                                   : "weights, simulated; activations stay in floats"}};
+  if (request.estimate) {
+    opened->about["proxy"] = proxy_names[static_cast<std::size_t>(*request.estimate)];
+  }
   return opened;
 }
 

@@ -6,21 +6,25 @@
 #define ENGINE_SENSITIVITY_OPENED_SUBJECT_HPP
 
 #include <filesystem>
+#include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include <vq/core/result.hpp>
 #include <vq/io/failure.hpp>
 
+#include "engine/sensitivity/proxy.hpp"
 #include "engine/sensitivity/subject.hpp"
 
 namespace engine {
 
 struct subject_request {
-  std::filesystem::path data;  // empty: the calibration data beside the model, ../data
-  bool inputs = false;         // formats of the layers' inputs instead of their weights
-  index_type items = 512;      // images or questions
+  std::filesystem::path data;          // empty: the calibration data beside the model, ../data
+  bool inputs = false;                 // formats of the layers' inputs instead of their weights
+  std::optional<proxy> estimate = {};  // instead of running the network for each trial
+  index_type items = 512;              // images or questions
   index_type subsets = 8;
   bool restart = true;  // keep what layers read, so that a trial begins at its first layer
   index_type threads = 1;
@@ -28,9 +32,10 @@ struct subject_request {
 
 struct opened_subject {
   std::unique_ptr<subject> model;
-  std::string name;                      // of the folder
-  std::filesystem::path data;            // that was read
-  std::vector<vq::tensor_info> tensors;  // all of the checkpoint
+  std::string name;                               // of the folder
+  std::filesystem::path data;                     // that was read
+  std::vector<vq::tensor_info> tensors;           // all of the checkpoint
+  std::map<std::string, std::string> about = {};  // where its numbers come from, for a table
 };
 
 // The formats of inputs, or the whole menu of weight formats that a plan can choose from.
