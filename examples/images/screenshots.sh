@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # The page of the ViT and its screenshots, as ../README.md shows them: light, dark, on a phone.
 #   bash examples/images/screenshots.sh [folder with vq and mixed_demo] [folder to work in]
-# Measures what the page shows (minutes) unless it is there from an earlier run. Needs Chromium.
+# Measures what the page shows (minutes) unless it is there from an earlier run. Needs Chromium
+# and pngquant.
 set -euo pipefail
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 bin=$(realpath "${1:-$root/build/release/bin}")
@@ -27,7 +28,7 @@ shoot() { # page, width, height, 1 for light and 0 for dark, picture
     --disable-background-networking --disable-component-update --disable-sync --hide-scrollbars \
     --user-data-dir="$(mktemp -d -p .)" --window-size="$2,$3" --screenshot=shot.png \
     --blink-settings=preferredColorScheme="$4" "file://$PWD/$1" 2>/dev/null
-  python3 "$root/examples/images/compress.py" shot.png "$root/examples/images/$5"
+  pngquant --force --strip --output "$root/examples/images/$5" shot.png
 }
 shoot vit.html 900 3440 1 report-light.png
 shoot vit.html 900 3440 0 report-dark.png
