@@ -177,6 +177,22 @@ VQ_INLINE void store_some(floats<Arch> x, float* out, index_type count) noexcept
   for (index_type k = 0; k < count; ++k) out[k] = padded[k];
 }
 
+// Begins to fetch what a loop reads or writes a few lines after `at`. x86 follows streams of reads by
+// itself, if not always early enough, and leaves those of writes to the program. The address is an
+// integer, since it may lie beyond all that there is.
+template <class T>
+VQ_INLINE void prefetch_read([[maybe_unused]] const T* at) noexcept {
+#if defined(__x86_64__)
+  __builtin_prefetch(reinterpret_cast<const void*>(reinterpret_cast<std::uintptr_t>(at) + 768));
+#endif
+}
+template <class T>
+VQ_INLINE void prefetch_write([[maybe_unused]] const T* at) noexcept {
+#if defined(__x86_64__)
+  __builtin_prefetch(reinterpret_cast<const void*>(reinterpret_cast<std::uintptr_t>(at) + 512), 1);
+#endif
+}
+
 // Calls f(offset, count) for registers that cover `size` values; the last one may be short.
 template <class Arch, class F>
 VQ_INLINE void for_each_register(index_type size, F f) noexcept {

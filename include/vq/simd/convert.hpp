@@ -18,6 +18,7 @@
 
 #include <vq/core/convert.hpp>
 #include <vq/simd/codes.hpp>
+#include <vq/simd/held.hpp>
 
 namespace vq::inline v1 {
 
@@ -66,17 +67,7 @@ struct half_registers<Arch, bfloat16> {
       }
     }
 #endif
-    __m512i low = round(a), high = round(b);
-    if (_mm512_cmp_ps_mask(a, b, _CMP_UNORD_Q) != 0) [[unlikely]] {
-      low = with_nan(low, a);
-      high = with_nan(high, b);
-    }
-    // The upper halves of both, in turns, and then in order.
-    const __m512i turns = _mm512_mask_mov_epi16(_mm512_srli_epi32(low, 16), 0xaaaaaaaau, high);
-    alignas(64) constexpr std::uint16_t order[32] = {0,  2,  4,  6,  8,  10, 12, 14, 16, 18, 20,
-                                                     22, 24, 26, 28, 30, 1,  3,  5,  7,  9,  11,
-                                                     13, 15, 17, 19, 21, 23, 25, 27, 29, 31};
-    _mm512_storeu_si512(out, _mm512_permutexvar_epi16(_mm512_load_si512(order), turns));
+    round(held(_mm512_castps_si512(a)), held(_mm512_castps_si512(b)), out);
   }
 
  private:
@@ -84,16 +75,30 @@ struct half_registers<Arch, bfloat16> {
     const __m256i narrow = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(in));
     return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(narrow), 16));
   }
-  // With the result in the upper half of each element: plus 0x7fff, or 0x8000 where that half is odd.
-  VQ_INLINE static __m512i round(__m512 x) noexcept {
-    const __m512i bits = _mm512_castps_si512(x);
-    const __m512i down = _mm512_add_epi32(bits, _mm512_set1_epi32(0x7fff));
-    const __mmask16 odd = _mm512_test_epi32_mask(bits, _mm512_set1_epi32(0x10000));
-    return _mm512_mask_add_epi32(down, odd, bits, _mm512_set1_epi32(0x8000));
-  }
-  VQ_INLINE static __m512i with_nan(__m512i rounded, __m512 x) noexcept {
-    return _mm512_mask_or_epi32(rounded, _mm512_cmp_ps_mask(x, x, _CMP_UNORD_Q),
-                                _mm512_castps_si512(x), _mm512_set1_epi32(0x400000));
+  // The upper words of both in turns, a's first, and one more where the lower word is above the
+  // middle, or in the middle with an odd upper one.
+  VQ_INLINE static void round(__m512i a, __m512i b, bfloat16* out) noexcept {
+    constexpr int or_and = 0xf8, or_and_not = 0xf4;  // x | (y & z), x | (y & ~z)
+    const __m512i upper = _mm512_set1_epi32(static_cast<int>(0xffff0000u));
+    const __m512i one = _mm512_set1_epi16(1), middle = _mm512_set1_epi16(-0x8000);
+    const __m512i high = _mm512_ternarylogic_epi32(_mm512_srli_epi32(a, 16), b, upper, or_and);
+    const __m512i low = _mm512_ternarylogic_epi32(_mm512_slli_epi32(b, 16), a, upper, or_and_not);
+    const __m512i beyond = _mm512_ternarylogic_epi32(low, high, one, or_and);
+    __m512i words = _mm512_mask_add_epi16(high, _mm512_cmpgt_epu16_mask(beyond, middle), high, one);
+    const __mmask16 nan =
+        _mm512_cmp_ps_mask(_mm512_castsi512_ps(a), _mm512_castsi512_ps(b), _CMP_UNORD_Q);
+    if (nan != 0) [[unlikely]] {
+      const __m512i infinity = _mm512_set1_epi16(0x7f80);
+      const __m512i magnitude = _mm512_and_si512(high, _mm512_set1_epi16(0x7fff));
+      const __mmask32 nans =
+          _mm512_cmpgt_epu16_mask(magnitude, infinity) |
+          (_mm512_cmpeq_epi16_mask(magnitude, infinity) & _mm512_test_epi16_mask(low, low));
+      words = _mm512_mask_mov_epi16(words, nans, _mm512_or_si512(high, _mm512_set1_epi16(0x40)));
+    }
+    alignas(64) constexpr std::uint16_t order[32] = {0,  2,  4,  6,  8,  10, 12, 14, 16, 18, 20,
+                                                     22, 24, 26, 28, 30, 1,  3,  5,  7,  9,  11,
+                                                     13, 15, 17, 19, 21, 23, 25, 27, 29, 31};
+    _mm512_storeu_si512(out, _mm512_permutexvar_epi16(_mm512_load_si512(order), words));
   }
 };
 
@@ -234,6 +239,7 @@ struct kernel<narrow_floats<T>, simd::on<Arch>> {
   [[gnu::flatten]] void operator()(const float* in, index_type count, T* out) const noexcept {
     index_type i = 0;
     for (; i + step <= count; i += step) {
+      simd::prefetch_write(out + i);
       simd::half_registers<Arch, T>::store(V::load_unaligned(in + i),
                                            V::load_unaligned(in + i + width), out + i);
     }
