@@ -158,40 +158,46 @@ enum range_of : int { smaller = 0b0100, larger = 0b0101, larger_magnitude = 0b10
 // One accumulator for each of `Kinds`, over all of x; false where x holds a NaN. size >= 1.
 template <class Arch, int... Kinds>
 struct range_chains {
-  static constexpr int chains = 8;
   static constexpr std::size_t kinds = sizeof...(Kinds);
+  static constexpr int chains = 8 / int{kinds};  // eight operations at a time hide their latency
 
   VQ_INLINE static bool reduce(const float* x, index_type size, float (&found)[kinds]) noexcept {
-    __m512 a[chains][kinds];
-    for (auto& chain : a) {
-      for (__m512& v : chain) v = _mm512_set1_ps(x[0]);
-    }
-    __mmask16 ordered[chains / 2];
-    for (__mmask16& m : ordered) m = 0xffff;
+    const __m512 first = load_some<Arch>(x, size, x[0]);
+    __m512 a[std::size_t{chains}][kinds];
+#pragma GCC unroll 8
+    for (int k = 0; k < chains; ++k) start(a[k], first);
+    __mmask16 ordered = _mm512_cmp_ps_mask(first, first, _CMP_ORD_Q), also = ordered;
     index_type i = 0;
     for (; i + 16 * chains <= size; i += 16 * chains) {
+#pragma GCC unroll 4
       for (int k = 0; k < chains; k += 2) {
         const __m512 v = _mm512_loadu_ps(x + i + 16 * k), w = _mm512_loadu_ps(x + i + 16 * k + 16);
         take(a[k], v);
         take(a[k + 1], w);
-        ordered[k / 2] = _mm512_mask_cmp_ps_mask(ordered[k / 2], v, w, _CMP_ORD_Q);
+        __mmask16& seen = k % 4 == 0 ? ordered : also;
+        seen = _mm512_mask_cmp_ps_mask(seen, v, w, _CMP_ORD_Q);
       }
+    }
+#pragma GCC unroll 4
+    for (int apart = chains / 2; apart > 0; apart /= 2) {
+#pragma GCC unroll 4
+      for (int k = 0; k < apart; ++k) merge(a[k], a[k + apart]);
     }
     for (; i < size; i += 16) {
       const __m512 v = load_some<Arch>(x + i, size - i, x[0]);
       take(a[0], v);
-      ordered[0] = _mm512_mask_cmp_ps_mask(ordered[0], v, v, _CMP_ORD_Q);
+      ordered = _mm512_mask_cmp_ps_mask(ordered, v, v, _CMP_ORD_Q);
     }
-    if (size >= 16 * chains) {
-      for (int k = 1; k < chains; ++k) merge(a[0], a[k]);
-    }
-    for (int k = 1; k < chains / 2; ++k) ordered[0] = ordered[0] & ordered[k];
     std::size_t i_kind = 0;
     ((found[i_kind] = horizontal<Kinds>(a[0][i_kind]), ++i_kind), ...);
-    return ordered[0] == 0xffff;
+    return (ordered & also) == 0xffff;
   }
 
  private:
+  VQ_INLINE static void start(__m512 (&a)[kinds], __m512 v) noexcept {
+    std::size_t i = 0;
+    ((static_cast<void>(Kinds), a[i++] = v), ...);
+  }
   VQ_INLINE static void take(__m512 (&a)[kinds], __m512 v) noexcept {
     std::size_t i = 0;
     ((a[i] = _mm512_range_ps(v, a[i], Kinds), ++i), ...);
