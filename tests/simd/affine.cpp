@@ -48,12 +48,23 @@ std::vector<vq::affine_param> parameters(index_type count) {
   return p;
 }
 
+// Values that every grid of the tests can divide without leaving the integers, ties among them.
+std::vector<float> ordinary_values(std::size_t size) {
+  std::mt19937 random(11);
+  std::vector<float> x(size);
+  for (float& v : x) {
+    v = random() % 2 == 0 ? static_cast<float>(static_cast<int>(random() % 1200) - 600) * 0.5f
+                          : (static_cast<float>(random()) - 2147483648.f) * 0x1p-4f;
+  }
+  return x;
+}
+
 // All three operations on one strip, `shift` elements off any alignment; nothing beyond is written.
 template <class Policy>
-bool same(vq::strip s, std::size_t shift) {
+bool same(vq::strip s, std::size_t shift, std::vector<float> (*make)(std::size_t) = values) {
   using code = typename Policy::code_type;
   const auto size = static_cast<std::size_t>(s.size());
-  const auto x = values(size + shift);
+  const auto x = make(size + shift);
   const auto p = parameters<Policy>(s.param + s.count);
   s.begin = static_cast<index_type>(shift);
   const Policy policy;
@@ -82,20 +93,21 @@ bool same(vq::strip s, std::size_t shift) {
 }
 
 template <class Policy>
-void all_shapes() {
+void all_shapes(std::vector<float> (*make)(std::size_t) = values) {
   for (index_type length = 1; length <= 2 * 64 + 3; ++length) {
     CAPTURE(length);
     const auto shift = static_cast<std::size_t>(length % 5);
-    REQUIRE(same<Policy>({0, length, 1, 0}, shift));     // one run
-    REQUIRE(same<Policy>({0, length, 5, 3}, shift));     // several
-    REQUIRE(same<Policy>({0, 1, length, 2}, shift));     // a parameter for each value
-    REQUIRE(same<Policy>({0, 1, length, 1, 6}, shift));  // the same in every row
-    REQUIRE(same<Policy>({0, length, 3, 1, 2}, shift));
+    REQUIRE(same<Policy>({0, length, 1, 0}, shift, make));     // one run
+    REQUIRE(same<Policy>({0, length, 5, 3}, shift, make));     // several
+    REQUIRE(same<Policy>({0, length, 70, 1}, shift, make));    // more than are prepared at a time
+    REQUIRE(same<Policy>({0, 1, length, 2}, shift, make));     // a parameter for each value
+    REQUIRE(same<Policy>({0, 1, length, 1, 6}, shift, make));  // the same in every row
+    REQUIRE(same<Policy>({0, length, 3, 1, 2}, shift, make));
   }
-  REQUIRE(same<Policy>({0, 1, 3, 0, 700}, 1));  // narrow rows, joined
-  REQUIRE(same<Policy>({0, 1, 24, 0, 101}, 0));
-  REQUIRE(same<Policy>({0, 1, 2500, 0, 5}, 3));  // more parameters than a tile holds
-  REQUIRE(same<Policy>({0, 32, 1100, 0, 2}, 0));
+  REQUIRE(same<Policy>({0, 1, 3, 0, 700}, 1, make));  // narrow rows, joined
+  REQUIRE(same<Policy>({0, 1, 24, 0, 101}, 0, make));
+  REQUIRE(same<Policy>({0, 1, 2500, 0, 5}, 3, make));  // more parameters than a tile holds
+  REQUIRE(same<Policy>({0, 32, 1100, 0, 2}, 0, make));
 }
 
 }  // namespace
@@ -104,6 +116,34 @@ TEST_CASE("affine: codes and values are those of the reference in every shape", 
   all_shapes<int8>();
   all_shapes<uint8>();
 }
+
+TEST_CASE("affine: so they are where no value calls for a second look", "[simd]") {
+  all_shapes<int8>(ordinary_values);
+  all_shapes<uint8>(ordinary_values);
+}
+
+#if defined(__x86_64__)
+TEST_CASE("affine: the flag of invalid operations is as raised as it was, or more", "[simd]") {
+  const auto state = [] {
+    std::uint32_t value;
+    asm volatile("stmxcsr %0" : "=m"(value));
+    return value;
+  };
+  const auto set = [](std::uint32_t value) { asm volatile("ldmxcsr %0" : : "m"(value)); };
+  const std::uint32_t before = state();
+  const auto x = ordinary_values(300);
+  std::vector<std::uint8_t> codes(x.size());
+  const vq::affine_param p{0.75f, 3};
+  for (const std::uint32_t invalid : {0u, 1u}) {
+    set((before & ~1u) | invalid);
+    vq::kernel<vq::encode_strip<uint8, vq::bytes>, vq::simd::native_t>{}({}, &p, {0, 300, 1, 0},
+                                                                         x.data(), codes.data());
+    const std::uint32_t after = state();
+    CHECK((after & 1u) == invalid);
+  }
+  set(before);
+}
+#endif
 
 TEST_CASE("affine: so they are with limits inside the type, and with exact division", "[simd]") {
   all_shapes<middle>();

@@ -7,15 +7,20 @@
 // pass, and the conversion turns NaN and what is far below the codes into the smallest integer,
 // which saturates to the lowest code. Grids whose lowest code is not the end of its type take one
 // maximum for four registers.
+// The minimum is there for quotients from 2^31 on, which would become the smallest integer too. Where
+// the CPU keeps a flag of such conversions (invalid_flag.hpp), a strip is encoded without it, and
+// once more with it if the flag was raised.
 #ifndef VQ_SIMD_AFFINE_HPP
 #define VQ_SIMD_AFFINE_HPP
 
 #include <concepts>
 #include <cstdint>
+#include <limits>
 
 #include <vq/policy/uniform.hpp>
 #include <vq/simd/affine_strip.hpp>
 #include <vq/simd/bytes.hpp>
+#include <vq/simd/invalid_flag.hpp>
 #include <vq/simd/quantize.hpp>
 #include <vq/simd/quotient.hpp>
 
@@ -33,8 +38,9 @@ concept affine_bytes = affine_registers<Policy, Arch> && std::same_as<Layout, by
                        sizeof(typename Policy::code_type) == 1;
 
 // How the kernels below treat four registers. `constants` belong to one register, the parameters of
-// whose lanes may differ.
-template <class Policy, class Arch, quotient How>
+// whose lanes may differ. Clamps: with the minimum; grids that end before their type always have it,
+// and a refined quotient is bounded by itself.
+template <class Policy, class Arch, quotient How, bool Clamps>
 struct affine_encode {
   using V = floats<Arch>;
   using I = ints<Arch>;
@@ -42,27 +48,42 @@ struct affine_encode {
   using codes = byte_codes<Arch, code_type>;
   static constexpr index_type width = lane<V>::size;
   static constexpr int lowest = Policy::limits.lowest;
+  static constexpr bool clamps = Policy::limits.highest < (std::numeric_limits<code_type>::max)() ||
+                                 (Clamps && How != quotient::refined);
 
   // Rows of one value for each parameter that are taken together: the more, the fewer loads of
   // constants, and the more streams to read and to write.
   static constexpr int rows = 4;
 
-  enum constant { most, zero, first_of_divisor };
+  // `zero` is the zero point twice, as two int16.
+  enum constant { zero, first_of_divisor, most = first_of_divisor + divisor<Arch, How>::count };
   struct constants {
-    V of[2 + divisor<Arch, How>::count];
+    V of[most + clamps];
   };
   VQ_INLINE static constants prepare(V scale, I zero_point) noexcept {
     constants k;
-    k.of[most] = xsimd::to_float(I(Policy::limits.highest) - zero_point);
-    k.of[zero] = lane<V>::from_bits(zero_point);
+    k.of[zero] = lane<V>::from_bits((zero_point << 16) | (zero_point & I(0xffff)));
     divisor<Arch, How>::prepare(scale, k.of + first_of_divisor);
+    if constexpr (clamps) k.of[most] = xsimd::to_float(I(Policy::limits.highest) - zero_point);
     return k;
   }
 
   VQ_INLINE static void apply(const constants (&k)[4], const float* in, code_type* out) noexcept {
+    prefetch_write(out);
     const auto steps = [&](int r) { return round(V::load_unaligned(in + r * width), k[r]); };
     codes::template store<lowest>(both(steps(0), steps(1), k[0], k[1]),
                                   both(steps(2), steps(3), k[2], k[3]), out);
+  }
+  VQ_INLINE static void apply_pairs(const constants (&k)[4], const float* in,
+                                    code_type* out) noexcept {
+    prefetch_write(out);
+    for (int r = 0; r < 4; ++r) prefetch_read(in + r * width);
+    const auto two = [&](int r) {
+      const auto steps = [&](int i) { return round(V::load_unaligned(in + i * width), k[i]); };
+      return codes::add(codes::narrow(steps(r), steps(r + 1)),
+                        codes::as_pairs(lane<V>::to_bits(k[r].of[zero])));
+    };
+    codes::template store<lowest>(two(0), two(2), out);
   }
   // Of the first `count` < 4 * width values.
   VQ_INLINE static void apply(const constants (&k)[4], const float* in, code_type* out,
@@ -78,11 +99,12 @@ struct affine_encode {
  private:
   VQ_INLINE static I round(V x, const constants& k) noexcept {
     const V steps = divisor<Arch, How>::divide(x, k.of + first_of_divisor);
-    return codes::round((op::min)(k.of[most], steps));
+    if constexpr (clamps) return codes::round((op::min)(k.of[most], steps));
+    return codes::round(steps);
   }
   VQ_INLINE static auto both(I a, I b, const constants& ka, const constants& kb) noexcept {
-    return codes::add(codes::narrow(a, b),
-                      codes::narrow(lane<V>::to_bits(ka.of[zero]), lane<V>::to_bits(kb.of[zero])));
+    return codes::add(codes::narrow(a, b), codes::narrow(lane<V>::to_bits(ka.of[zero]) >> 16,
+                                                         lane<V>::to_bits(kb.of[zero]) >> 16));
   }
 };
 
@@ -104,6 +126,10 @@ struct affine_decode {
     return {{scales, lane<V>::from_bits(zero_point)}};
   }
 
+  VQ_INLINE static void apply_pairs(const constants (&k)[4], const code_type* in,
+                                    float* out) noexcept {
+    apply(k, in, out);
+  }
   VQ_INLINE static void apply(const constants (&k)[4], const code_type* in, float* out) noexcept {
     for (int r = 0; r < 4; ++r) {
       value(codes::load(in + r * width), k[r]).store_unaligned(out + r * width);
@@ -148,6 +174,9 @@ struct affine_round_trip {
     return k;
   }
 
+  VQ_INLINE static void apply_pairs(const constants (&k)[4], const float* in, float* out) noexcept {
+    apply(k, in, out);
+  }
   VQ_INLINE static void apply(const constants (&k)[4], const float* in, float* out) noexcept {
     for (int r = 0; r < 4; ++r) {
       value(V::load_unaligned(in + r * width), k[r]).store_unaligned(out + r * width);
@@ -188,6 +217,27 @@ VQ_INLINE void divide_strip(const affine_param* params, strip s, const float* in
   affine_strip<Step<Policy, Arch, how>, Arch>::apply(params, s, in, out);
 }
 
+template <class Policy, class Arch, quotient How>
+using affine_encode_clamped = affine_encode<Policy, Arch, How, true>;
+template <class Policy, class Arch, quotient How>
+using affine_encode_unclamped = affine_encode<Policy, Arch, How, false>;
+
+// encode_strip for values whose quotients fit int32; others raise the invalid_flag.
+template <class Policy, class Arch>
+VQ_INLINE void encode_unclamped(const affine_param* params, strip s, const float* in,
+                                typename Policy::code_type* out) noexcept {
+  divide_strip<affine_encode_unclamped, Policy, Arch>(params + s.param, s, in, out + s.begin);
+}
+
+// Whether that is any faster.
+template <class Policy, class Layout, class Arch>
+inline constexpr bool skips_clamp = false;
+template <class Policy, class Layout, class Arch>
+  requires affine_bytes<Policy, Layout, Arch> &&
+               std::same_as<typename Policy::arithmetic_type, reciprocal_product>
+inline constexpr bool skips_clamp<Policy, Layout, Arch> =
+    has_invalid_flag && !affine_encode_unclamped<Policy, Arch, quotient::product>::clamps;
+
 }  // namespace simd
 
 template <class Policy, class Layout, class Arch>
@@ -196,7 +246,14 @@ struct kernel<encode_strip<Policy, Layout>, simd::on<Arch>> {
   [[gnu::flatten]] void operator()(const Policy&, const affine_param* params, strip s,
                                    const float* in,
                                    typename Policy::code_type* out) const noexcept {
-    simd::divide_strip<simd::affine_encode, Policy, Arch>(params + s.param, s, in, out + s.begin);
+    if constexpr (simd::skips_clamp<Policy, Layout, Arch>) {
+      const simd::invalid_flag flag;
+      simd::encode_unclamped<Policy, Arch>(params, s, in, out);
+      if (!flag.raised()) [[likely]]
+        return;
+    }
+    simd::divide_strip<simd::affine_encode_clamped, Policy, Arch>(params + s.param, s, in,
+                                                                  out + s.begin);
   }
 };
 

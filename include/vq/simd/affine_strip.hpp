@@ -6,8 +6,9 @@
 // for a register of values, and may keep it for several rows.
 //
 // A step is a type with `constants` (registers `of` them, for the runs in the lanes of a register),
-// prepare(scale, zero), apply(k, in, out) for four registers and apply(k, in, out, count) for fewer
-// values, and `rows`, the number of rows that share loaded constants.
+// prepare(scale, zero), apply(k, in, out) for four registers, apply_pairs(k, in, out) for four of which
+// the first and the last two have equal constants, apply(k, in, out, count) for fewer values, and
+// `rows`, the number of rows that share loaded constants.
 #ifndef VQ_SIMD_AFFINE_STRIP_HPP
 #define VQ_SIMD_AFFINE_STRIP_HPP
 
@@ -30,8 +31,9 @@ VQ_INLINE void load_params(const affine_param* from, index_type count, floats<Ar
 #if defined(__AVX512F__)
   if constexpr (width == 16) {
     const std::uint32_t mask = count >= width ? ~0u : (1u << (2 * count)) - 1u;
-    const __m512i low = _mm512_maskz_loadu_epi32(static_cast<__mmask16>(mask), from);
-    const __m512i high = _mm512_maskz_loadu_epi32(static_cast<__mmask16>(mask >> 16), from + 8);
+    const __m512i one = _mm512_set1_epi64(0x3f800000);  // scale 1, zero point 0
+    const __m512i low = _mm512_mask_loadu_epi32(one, static_cast<__mmask16>(mask), from);
+    const __m512i high = _mm512_mask_loadu_epi32(one, static_cast<__mmask16>(mask >> 16), from + 8);
     const __m512i even =
         _mm512_setr_epi32(0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30);
     const __m512i odd = _mm512_or_si512(even, _mm512_set1_epi32(1));
@@ -76,12 +78,13 @@ struct affine_strip {
   static constexpr index_type tile = 1024;   // runs whose constants are on the stack
   static constexpr index_type joined = 256;  // values that a row of few channels is extended to
 
-  // Of the runs in a tile.
+  // Of up to Runs runs.
+  template <index_type Runs>
   struct prepared {
     static constexpr std::size_t registers = sizeof(constants) / sizeof(V);
-    alignas(64) float of[registers][static_cast<std::size_t>(tile)];
+    alignas(64) float of[registers][static_cast<std::size_t>(Runs)];
 
-    VQ_INLINE prepared(const affine_param* params, index_type count) noexcept {
+    VQ_INLINE void fill(const affine_param* params, index_type count) noexcept {
       for (index_type i = 0; i < count; i += width) {
         V scale;
         I zero;
@@ -117,20 +120,31 @@ struct affine_strip {
       }
       return;
     }
+    if (s.rows == 1) {
+      // The next constants are computed ahead of their use: divisions take long.
+      constexpr index_type some = 2 * width;
+      prepared<some> k[2];
+      index_type count = s.count < some ? s.count : some;
+      k[0].fill(params, count);
+      for (int now = 0; count > 0; now = 1 - now) {
+        s.count -= count;
+        params += count;
+        const index_type next = s.count < some ? s.count : some;
+        k[1 - now].fill(params, next);
+        runs(k[now], count, s.length, in, out);
+        in += count * s.length;
+        out += count * s.length;
+        count = next;
+      }
+      return;
+    }
     for (index_type first = 0; first < s.count; first += tile) {
       const index_type count = s.count - first < tile ? s.count - first : tile;
-      const prepared k(params + first, count);
+      prepared<tile> k;
+      k.fill(params + first, count);
       for (index_type row = 0; row < s.rows; ++row) {
         const index_type at = (row * s.count + first) * s.length;
-        if (s.length == step / 2) {
-          short_runs<2>(k, count, in + at, out + at);
-        } else if (s.length == step / 4) {
-          short_runs<4>(k, count, in + at, out + at);
-        } else {
-          for (index_type i = 0; i < count; ++i) {
-            run(k.run(i), s.length, in + at + i * s.length, out + at + i * s.length);
-          }
-        }
+        runs(k, count, s.length, in + at, out + at);
       }
     }
   }
@@ -144,24 +158,44 @@ struct affine_strip {
     constexpr bool overlaps = width < 16 && !std::same_as<In, Out>;
     const constants k[4] = {one, one, one, one};
     index_type i = 0;
-    for (; i + step <= size; i += step) Step::apply(k, in + i, out + i);
+    for (; i + step <= size; i += step) Step::apply_pairs(k, in + i, out + i);
     if (i == size) return;
     if (overlaps && size > step) {
-      Step::apply(k, in + size - step, out + size - step);
+      Step::apply_pairs(k, in + size - step, out + size - step);
     } else {
       Step::apply(k, in + i, out + i, size - i);
     }
   }
 
+  template <class Prepared, class In, class Out>
+  VQ_INLINE static void runs(const Prepared& p, index_type count, index_type length, const In* in,
+                             Out* out) noexcept {
+    if (length == step) {
+      short_runs<1>(p, count, in, out);
+    } else if (length == step / 2) {
+      short_runs<2>(p, count, in, out);
+    } else if (length == step / 4) {
+      short_runs<4>(p, count, in, out);
+    } else {
+      for (index_type i = 0; i < count; ++i, in += length, out += length) {
+        run(p.run(i), length, in, out);
+      }
+    }
+  }
+
   // Runs of 4 / Runs registers, as many as a step takes.
-  template <index_type Runs, class In, class Out>
-  VQ_INLINE static void short_runs(const prepared& p, index_type count, const In* in,
+  template <index_type Runs, class Prepared, class In, class Out>
+  VQ_INLINE static void short_runs(const Prepared& p, index_type count, const In* in,
                                    Out* out) noexcept {
     index_type i = 0;
     for (; i + Runs <= count; i += Runs, in += step, out += step) {
       const constants k[4] = {p.run(i), p.run(i + Runs / 4), p.run(i + Runs / 2),
                               p.run(i + Runs * 3 / 4)};
-      Step::apply(k, in, out);
+      if constexpr (Runs == 4) {
+        Step::apply(k, in, out);
+      } else {
+        Step::apply_pairs(k, in, out);
+      }
     }
     for (; i < count; ++i, in += step / Runs, out += step / Runs) {
       run(p.run(i), step / Runs, in, out);
@@ -195,7 +229,8 @@ struct affine_strip {
   template <class In, class Out>
   VQ_INLINE static void columns(const affine_param* params, index_type count, index_type rows,
                                 index_type row, const In* in, Out* out) noexcept {
-    const prepared p(params, count);
+    prepared<tile> p;
+    p.fill(params, count);
     if constexpr (Step::rows > 1) {
       for (; rows >= Step::rows; rows -= Step::rows) {
         some_rows<Step::rows>(p, count, row, in, out);
@@ -206,8 +241,8 @@ struct affine_strip {
     for (; rows > 0; --rows, in += row, out += row) some_rows<1>(p, count, row, in, out);
   }
   template <int Rows, class In, class Out>
-  VQ_INLINE static void some_rows(const prepared& p, index_type count, index_type row, const In* in,
-                                  Out* out) noexcept {
+  VQ_INLINE static void some_rows(const prepared<tile>& p, index_type count, index_type row,
+                                  const In* in, Out* out) noexcept {
     for (index_type c = 0; c < count; c += step) {
       const constants k[4] = {p.runs(c), p.runs(c + width), p.runs(c + 2 * width),
                               p.runs(c + 3 * width)};

@@ -4,6 +4,7 @@
 //   round(x)              to int32, halves to even; NaN and what is below int32 become INT_MIN
 //   narrow(a, b)          two registers of int32 as one of int16, saturated, in an order of its own
 //   add(p, q)             of such registers, saturated
+//   as_pairs(a)           the halves of each int32 as two int16, where they are equal in all of a
 //   store<Lowest>(p, q, out)          both as 4 * width codes in memory's order, saturated to the
 //                                     type of the codes and not below Lowest
 //   store<Lowest>(p, q, out, count)   the first `count` of them
@@ -58,6 +59,7 @@ struct byte_codes<Arch, Code> {
   VQ_INLINE static I round(V x) noexcept { return _mm512_cvtps_epi32(x); }
   VQ_INLINE static pairs narrow(I a, I b) noexcept { return _mm512_packs_epi32(a, b); }
   VQ_INLINE static pairs add(pairs p, pairs q) noexcept { return _mm512_adds_epi16(p, q); }
+  VQ_INLINE static pairs as_pairs(I a) noexcept { return a; }
 
   template <int Lowest>
   VQ_INLINE static void store(pairs p, pairs q, Code* out) noexcept {
@@ -106,6 +108,7 @@ struct byte_codes<Arch, Code> {
   VQ_INLINE static I round(V x) noexcept { return _mm256_cvtps_epi32(x); }
   VQ_INLINE static pairs narrow(I a, I b) noexcept { return _mm256_packs_epi32(a, b); }
   VQ_INLINE static pairs add(pairs p, pairs q) noexcept { return _mm256_adds_epi16(p, q); }
+  VQ_INLINE static pairs as_pairs(I a) noexcept { return a; }
 
   template <int Lowest>
   VQ_INLINE static void store(pairs p, pairs q, Code* out) noexcept {
@@ -151,6 +154,7 @@ struct byte_codes<Arch, Code> {
   VQ_INLINE static I round(V x) noexcept { return _mm_cvtps_epi32(x); }
   VQ_INLINE static pairs narrow(I a, I b) noexcept { return _mm_packs_epi32(a, b); }
   VQ_INLINE static pairs add(pairs p, pairs q) noexcept { return _mm_adds_epi16(p, q); }
+  VQ_INLINE static pairs as_pairs(I a) noexcept { return a; }
 
   template <int Lowest>
   VQ_INLINE static void store(pairs p, pairs q, Code* out) noexcept {
@@ -200,6 +204,7 @@ struct byte_codes<Arch, Code> {
   }
   VQ_INLINE static pairs narrow(I a, I b) noexcept { return vqmovn_high_s32(vqmovn_s32(a), b); }
   VQ_INLINE static pairs add(pairs p, pairs q) noexcept { return vqaddq_s16(p, q); }
+  VQ_INLINE static pairs as_pairs(I a) noexcept { return vreinterpretq_s16_s32(a); }
 
   template <int Lowest>
   VQ_INLINE static void store(pairs p, pairs q, Code* out) noexcept {

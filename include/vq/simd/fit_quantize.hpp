@@ -7,6 +7,7 @@
 #define VQ_SIMD_FIT_QUANTIZE_HPP
 
 #include <vq/quantizer/fit_quantize.hpp>
+#include <vq/simd/affine.hpp>
 #include <vq/simd/quantize.hpp>
 #include <vq/simd/range.hpp>
 #include <vq/simd/row_maxima.hpp>
@@ -24,13 +25,25 @@ struct kernel<fit_encode_strip<Policy, Layout>, simd::on<Arch>> {
 
   [[gnu::flatten]] bool operator()(const Policy& policy, param_type* params, strip s,
                                    const float* in, stored_type* out) const noexcept {
-    constexpr index_type cached = 4096;  // floats: a third of a first-level cache of 48 KiB
-    bool finite = true;
+    if constexpr (simd::skips_clamp<Policy, Layout, Arch>) {
+      const simd::invalid_flag flag;
+      const bool finite = fit_encode<true>(policy, params, s, in, out);
+      if (flag.raised()) encode<false>(policy, params, s, 0, s.count, in, out);
+      return finite;
+    } else {
+      return fit_encode<false>(policy, params, s, in, out);
+    }
+  }
+
+ private:
+  template <bool Ordinary>
+  VQ_INLINE static bool fit_encode(const Policy& policy, param_type* params, strip s,
+                                   const float* in, stored_type* out) noexcept {
+    constexpr index_type cached = 1024;  // floats; they and the ones before stay in L1
     if constexpr (fits_registers<Policy, V>) {
-      if (s.length >= width && s.length < cached / width && !s.short_run) {
+      if (s.length >= width && s.length < 4096 / width && !s.short_run) {
         I worst(0);
-        for (index_type run = 0; run < s.count; run += width) {
-          const index_type runs = s.count - run < width ? s.count - run : width;
+        by_turns<Ordinary>(policy, params, s, width, in, out, [&](index_type run, index_type runs) {
           const float* from = in + run * s.length;
           I most[simd::lanes_of<Arch>];
           for (index_type r = 0; r < width; ++r) {
@@ -43,35 +56,53 @@ struct kernel<fit_encode_strip<Policy, Layout>, simd::on<Arch>> {
           for (index_type r = 0; r < runs; ++r) {
             params[s.param + run + r] = policy.param_of(scale[r]);
           }
-          encode(policy, params, s, run, runs, from, out);
-        }
+        });
         return !xsimd::any(worst >= I(0x7f800000));
       }
     }
+    bool finite = true;
     const index_type at_once = s.length < cached ? cached / s.length : 1;
-    for (index_type run = 0; run < s.count; run += at_once) {
-      const index_type runs = s.count - run < at_once ? s.count - run : at_once;
-      const float* from = in + run * s.length;
-      for (index_type r = 0; r < runs; ++r) {
+    by_turns<Ordinary>(policy, params, s, at_once, in, out, [&](index_type run, index_type runs) {
+      for (index_type r = run; r < run + runs; ++r) {
         const observed o =
-            kernel<range_operation<Policy>, simd::on<Arch>>{}(from + r * s.length, s.length);
+            kernel<range_operation<Policy>, simd::on<Arch>>{}(in + r * s.length, s.length);
         finite = finite && o.finite;
-        params[s.param + run + r] = fit_run(policy, s.short_run, o.seen);
+        params[s.param + r] = fit_run(policy, s.short_run, o.seen);
       }
-      encode(policy, params, s, run, runs, from, out);
-    }
+    });
     return finite;
   }
 
- private:
-  // Runs [run, run + runs) of the strip.
+  // Calls fit(run, runs) for `at_once` runs and encodes the ones before them, whose parameters are
+  // ready by then.
+  template <bool Ordinary, class Fit>
+  VQ_INLINE static void by_turns(const Policy& policy, const param_type* params, strip s,
+                                 index_type at_once, const float* in, stored_type* out,
+                                 Fit fit) noexcept {
+    index_type before = 0;
+    for (index_type run = 0; run < s.count; run += at_once) {
+      const index_type left = s.count - run;
+      fit(run, left < at_once ? left : at_once);
+      encode<Ordinary>(policy, params, s, before, run - before, in, out);
+      before = run;
+    }
+    encode<Ordinary>(policy, params, s, before, s.count - before, in, out);
+  }
+
+  // Runs [run, run + runs) of the strip. Ordinary: the values are known to fit the parameters.
+  template <bool Ordinary>
   VQ_INLINE static void encode(const Policy& policy, const param_type* params, strip s,
                                index_type run, index_type runs, const float* in,
                                stored_type* out) noexcept {
+    in += run * s.length;
     s.begin += run * s.length;
     s.param += run;
     s.count = runs;
-    kernel<encode_strip<Policy, Layout>, simd::on<Arch>>{}(policy, params, s, in, out);
+    if constexpr (Ordinary) {
+      simd::encode_unclamped<Policy, Arch>(params, s, in, out);
+    } else {
+      kernel<encode_strip<Policy, Layout>, simd::on<Arch>>{}(policy, params, s, in, out);
+    }
   }
 };
 
