@@ -70,6 +70,7 @@ template <class Table>
 struct level_bounds {
   static constexpr rising_levels<Table> rising{};
   static constexpr const float (&values)[rising_levels<Table>::size - 1] = rising.midpoint;
+  static constexpr float reach = rising.largest;  // of the magnitudes that a fitted scale leaves
 };
 
 template <class Table>

@@ -117,17 +117,9 @@ struct lane<xsimd::batch<float, Arch>> {
   static V count_below(V x) noexcept {
 #if defined(__AVX512F__)
     if constexpr (size == 16 && simd::level_bins<Bounds>{}.usable) {
-      static constexpr simd::level_bins<Bounds> bins{};
+      constexpr const simd::level_bins<Bounds>& bins = simd::bins_of<Bounds>;
       const V inside = (min)((max)(x, V(-bins.limit)), V(bins.limit));
-      // The sum lies where floats are integers, so its low bits are the bin.
-      const V position = _mm512_fmadd_ps(inside, V(bins.scale), V(12582912.f + bins.middle));
-      const __m512i bin = _mm512_castps_si512(position);
-      const __m512 before = _mm512_permutex2var_ps(_mm512_loadu_ps(bins.before), bin,
-                                                   _mm512_loadu_ps(bins.before + 16));
-      const __m512 bound = _mm512_permutex2var_ps(_mm512_loadu_ps(bins.bound), bin,
-                                                  _mm512_loadu_ps(bins.bound + 16));
-      const __mmask16 above = _mm512_cmp_ps_mask(x, bound, _CMP_GT_OQ);
-      return _mm512_mask_add_ps(before, above, before, V(1.f));
+      return _mm512_cvtepi32_ps(simd::count_by_bins<Bounds>(inside));
     }
 #endif
 #if defined(__AVX512F__)

@@ -16,6 +16,10 @@
 #include <cstdint>
 #include <limits>
 
+#if defined(__AVX512F__)
+#include <immintrin.h>
+#endif
+
 #include <vq/core/op.hpp>
 
 namespace vq::inline v1::simd {
@@ -27,14 +31,15 @@ template <class Bounds>
 struct level_bins {
   static constexpr int middle = 16;
 
-  float limit = 0;  // x is clamped to [-limit, limit]; all bounds lie inside
+  float limit = 0;  // x is clamped to [-limit, limit]; all bounds lie inside, and Bounds::reach
   float scale = 0;
-  float bound[32] = {};   // the one in the bin, or infinity
-  float before[32] = {};  // how many lie in lower bins
+  float bound[32] = {};          // the one in the bin, or infinity
+  std::int32_t before[32] = {};  // how many lie in lower bins
   bool usable = bounds_of<Bounds> <= 31;
 
   constexpr level_bins() noexcept {
     for (const float b : Bounds::values) limit = (op::max)(op::abs(b), limit);
+    if constexpr (requires { Bounds::reach; }) limit = (op::max)(Bounds::reach, limit);
     limit *= 1.01f;
     scale = 15.4f / limit;
     int bins[32] = {};
@@ -50,6 +55,27 @@ struct level_bins {
     }
   }
 };
+
+template <class Bounds>
+inline constexpr level_bins<Bounds> bins_of{};
+
+#if defined(__AVX512F__)
+// |x| <= limit.
+template <class Bounds>
+VQ_INLINE __m512i count_by_bins(__m512 x) noexcept {
+  constexpr const level_bins<Bounds>& bins = bins_of<Bounds>;
+  // The sum lies where floats are integers, so its low bits are the bin.
+  const __m512 position =
+      _mm512_fmadd_ps(x, _mm512_set1_ps(bins.scale), _mm512_set1_ps(12582912.f + bins.middle));
+  const __m512i bin = _mm512_castps_si512(position);
+  const __m512i count = _mm512_permutex2var_epi32(_mm512_loadu_si512(bins.before), bin,
+                                                  _mm512_loadu_si512(bins.before + 16));
+  const __m512 inside =
+      _mm512_permutex2var_ps(_mm512_loadu_ps(bins.bound), bin, _mm512_loadu_ps(bins.bound + 16));
+  const __mmask16 above = _mm512_cmp_ps_mask(x, inside, _CMP_GT_OQ);
+  return _mm512_mask_add_epi32(count, above, count, _mm512_set1_epi32(1));
+}
+#endif
 
 // The bounds that the four steps of a search compare with. A step knows the bits of the count above
 // its own, as a number i <= 0 that counts downwards (comparison masks are -1); entry i modulo 8.

@@ -14,6 +14,7 @@
 #include <vq/quantizer/quantize.hpp>
 #include <vq/simd/affine.hpp>
 #include <vq/simd/codes.hpp>
+#include <vq/simd/fitted_nibbles.hpp>
 #include <vq/simd/nibbles.hpp>
 #include <vq/simd/row_maxima.hpp>
 
@@ -186,7 +187,14 @@ struct kernel<fit_encode_strip<Policy, Layout>, simd::on<Arch>> {
       return fit_encode_strip<Policy, Layout>{}(policy, params, s, in, out);
     }
     I worst(0);
-    for (index_type run = 0; run < s.count; run += width) {
+    index_type run = 0;
+#if defined(__AVX512BW__) && defined(__AVX512DQ__) && defined(__AVX512VL__)
+    if constexpr (simd::has_fitted_codes<Policy> && width == 16) {
+      run =
+          simd::fit_encode_whole_groups<Arch, Layout>(policy, params + s.param, s, in, out, worst);
+    }
+#endif
+    for (; run < s.count; run += width) {
       const index_type runs = s.count - run < width ? s.count - run : width;
       const float* from = in + run * s.length;
       typename Policy::param_type* param = params + s.param + run;

@@ -3,6 +3,7 @@
 //
 //   nibble_packer<Arch, Layout, Code>
 //     store(code, out)          four registers of int32 codes as 4 * width nibbles, in order
+//     store(code, next, out)    eight of them (AVX-512)
 //     store(code, out, count)   the first `count` of them; the others must be zero
 //
 //   nibble_table<Arch, Layout, Out>   16 values, rounded to Out (float, half, bfloat16)
@@ -27,6 +28,7 @@
 
 #include <vq/core/code_layout.hpp>
 #include <vq/core/half.hpp>
+#include <vq/simd/codes.hpp>
 #include <vq/simd/execution.hpp>
 #include <vq/simd/lane.hpp>
 
@@ -91,18 +93,29 @@ struct nibble_packer<Arch, Layout, Code> {
     _mm256_mask_storeu_epi8(out, bytes == 32 ? ~0u : (1u << bytes) - 1, pack(code));
   }
 
+  VQ_INLINE static void store(const I (&code)[4], const I (&next)[4], std::uint8_t* out) noexcept {
+    // Two bytes of each register in each 128-bit lane.
+    alignas(64) constexpr std::uint16_t order[32] = {0,  8,  16, 24, 1,  9,  17, 25, 2,  10, 18,
+                                                     26, 3,  11, 19, 27, 4,  12, 20, 28, 5,  13,
+                                                     21, 29, 6,  14, 22, 30, 7,  15, 23, 31};
+    const __m512i bytes = _mm512_packus_epi16(pairs_of(code), pairs_of(next));
+    _mm512_storeu_si512(out, _mm512_permutexvar_epi16(_mm512_load_si512(order), bytes));
+  }
+
  private:
   VQ_INLINE static __m256i pack(const I (&code)[4]) noexcept {
-    // Each 128-bit lane has four codes of each register; pairs become bytes, then lanes are undone.
+    const __m512i order = _mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15);
+    return _mm512_cvtepi16_epi8(_mm512_permutexvar_epi32(order, pairs_of(code)));
+  }
+  // A pair in each word; each 128-bit lane has four codes of each register.
+  VQ_INLINE static __m512i pairs_of(const I (&code)[4]) noexcept {
     __m512i bytes = _mm512_packs_epi16(_mm512_packs_epi32(code[0], code[1]),
                                        _mm512_packs_epi32(code[2], code[3]));
     if constexpr (std::is_signed_v<Code>) {
       bytes = _mm512_and_si512(bytes, _mm512_set1_epi8(15));
     }
     constexpr short weights = std::same_as<Layout, nibbles_high_first> ? 0x0110 : 0x1001;
-    const __m512i pairs = _mm512_maddubs_epi16(bytes, _mm512_set1_epi16(weights));
-    const __m512i order = _mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15);
-    return _mm512_cvtepi16_epi8(_mm512_permutexvar_epi32(order, pairs));
+    return _mm512_maddubs_epi16(bytes, _mm512_set1_epi16(weights));
   }
 };
 
@@ -143,6 +156,7 @@ struct nibble_table<Arch, Layout, Out> {
       : values_(words(value.part[0])) {}
 
   VQ_INLINE void look_up(const std::uint8_t* in, Out* out) const noexcept {
+    prefetch_write(out);
     const __m512i packed =
         _mm512_broadcast_i32x4(_mm_loadu_si128(reinterpret_cast<const __m128i*>(in)));
     const __m512i order =

@@ -51,6 +51,20 @@ VQ_INLINE ints<Arch> four_row_maxima(const ints<Arch>* row) noexcept {
 #endif
 }
 
+#if defined(__AVX512F__)
+// Elements Apart from each other become one: of a where the mask is clear, else of b. Of three
+// instructions one is a shuffle, for which there is a single port.
+template <int Apart, std::uint16_t Mask>
+VQ_INLINE __m512i joined_maxima(__m512i a, __m512i b) noexcept {
+  constexpr auto at = [](int i) { return (i ^ Apart) + (i & Apart ? 16 : 0); };
+  const __m512i other =
+      _mm512_setr_epi32(at(0), at(1), at(2), at(3), at(4), at(5), at(6), at(7), at(8), at(9),
+                        at(10), at(11), at(12), at(13), at(14), at(15));
+  return _mm512_max_epi32(_mm512_mask_mov_epi32(a, Mask, b),
+                          _mm512_permutex2var_epi32(a, other, b));
+}
+#endif
+
 template <class Arch>
 VQ_INLINE ints<Arch> row_maxima(const ints<Arch> (&row)[lanes_of<Arch>]) noexcept {
   using I = ints<Arch>;
@@ -64,12 +78,13 @@ VQ_INLINE ints<Arch> row_maxima(const ints<Arch> (&row)[lanes_of<Arch>]) noexcep
 #endif
 #if defined(__AVX512F__)
   if constexpr (I::size == 16) {
-    const auto pair = [](I a, I b) -> I {  // lanes a a b b
-      return _mm512_max_epi32(_mm512_shuffle_i32x4(a, b, 0x88), _mm512_shuffle_i32x4(a, b, 0xdd));
-    };
-    const I a = pair(four_row_maxima<Arch>(row), four_row_maxima<Arch>(row + 4));
-    const I b = pair(four_row_maxima<Arch>(row + 8), four_row_maxima<Arch>(row + 12));
-    return pair(a, b);
+    I half[8], quarter[4];
+#pragma GCC unroll 8
+    for (int r = 0; r < 8; ++r) half[r] = joined_maxima<8, 0xff00>(row[r], row[r + 8]);
+#pragma GCC unroll 4
+    for (int r = 0; r < 4; ++r) quarter[r] = joined_maxima<4, 0xf0f0>(half[r], half[r + 4]);
+    const I even = joined_maxima<2, 0xcccc>(quarter[0], quarter[2]);
+    return joined_maxima<1, 0xaaaa>(even, joined_maxima<2, 0xcccc>(quarter[1], quarter[3]));
   }
 #endif
 }
