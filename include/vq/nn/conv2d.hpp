@@ -115,9 +115,18 @@ status conv2d(E, const tensor_view<const X, 4>& x, std::int32_t x_zero_point,
                      detail::plan_conv2d<E>(in, w, window, workers),
                      start};
   for (index_type i = 0; i < job.plan.start; ++i) start[i] = 0;  // columns that pad a panel, too
-  for (index_type o = 0; o < w.outputs; ++o) {
-    start[o / w.columns() * w.padded_columns() + w.place_of(o % w.columns())] =
-        start_of(w, o, bias.empty() ? 0 : bias[static_cast<std::size_t>(o)], zero);
+  const index_type columns = w.columns(), padded = w.padded_columns();
+  const bool depthwise = w.depthwise();
+  for (index_type first = 0, of_job = 0; first < w.outputs; first += columns, of_job += padded) {
+    for (index_type n = 0; n < columns; n += panel::width) {
+      const index_type width = panel::width_at(n, padded);
+      const index_type count = width < columns - n ? width : columns - n;
+      for (index_type c = 0; c < count; ++c) {
+        const index_type o = first + n + c;
+        start[of_job + n + (depthwise ? taps::place(c, width) : c)] =
+            start_of(w, o, bias.empty() ? 0 : bias[static_cast<std::size_t>(o)], zero);
+      }
+    }
   }
   std::int32_t* memory = start + job.plan.start;
   parallel(job.tasks(), [&](index_type task, index_type worker) {

@@ -10,6 +10,7 @@
 #include <type_traits>
 
 #include <vq/nn/gemm.hpp>
+#include <vq/simd/codes.hpp>
 #include <vq/simd/execution.hpp>
 
 namespace vq::inline v1 {
@@ -23,7 +24,10 @@ struct kernel<copy_codes<X, A>, simd::on<Arch>> {
 
   [[gnu::flatten]] void operator()(const X* from, index_type size, A* to) const noexcept {
     index_type i = 0;
-    for (; i + width <= size; i += width) copy(from + i, to + i);
+    for (; i + width <= size; i += width) {
+      simd::prefetch_write(to + i);
+      copy(from + i, to + i);
+    }
     if (i == size) return;
     if (size >= width) return copy(from + size - width, to + size - width);  // some bytes again
     X padded[register_size] = {};

@@ -5,7 +5,8 @@
 // interleaved column serves every position whose window it is in: a strip of them lies on the
 // stack, and positions with stride 1 read each of them kernel.width times. With kernels of height 3
 // and stride 1 the fourth row makes it serve two rows of results. tap_block.hpp says what
-// an instruction set does with a register of them.
+// an instruction set does with a register of them. Where a panel has 32 channels and registers hold
+// 64, two positions share one: one of the first half of a row and one of the second.
 //
 // Channels stand as byte interleaving leaves them (taps::place), so narrowing puts them in order.
 #ifndef VQ_SIMD_DEPTHWISE_HPP
@@ -38,21 +39,30 @@ struct kernel<multiply_taps<A, Stage>, simd::on<Arch>> {
                         to.channel_step, lanes);
       const job work{a, b.codes + n * b.depth, b.start + n, n, lanes, to, last};
       if constexpr (most >= 4) {
-        if (lanes == 4) strips<4>(work, 0);
+        if (lanes == 4) strips<lanes_unit<4>>(work, 0);
+      }
+      if constexpr (simd::has_paired_taps<A, Arch, Stage>) {
+        const index_type run = a.run == 0 ? a.count : a.run;
+        if (lanes == 2 && run % 2 == 0 && a.count % run == 0 && last.direct) {
+          strips<simd::paired_tap_block<A, Arch>>(work, 0);
+          continue;
+        }
       }
       if constexpr (most >= 2) {
         if (lanes == 2 || most == 2) {
-          for (index_type l = 0; l + 2 <= lanes; l += 2) strips<2>(work, l);
+          for (index_type l = 0; l + 2 <= lanes; l += 2) strips<lanes_unit<2>>(work, l);
         }
       }
       if (lanes == 1 || most == 1) {
-        for (index_type l = 0; l < lanes; ++l) strips<1>(work, l);
+        for (index_type l = 0; l < lanes; ++l) strips<lanes_unit<1>>(work, l);
       }
     }
   }
 
  private:
   static constexpr index_type strip_size = 64;  // interleaved columns (of four rows each)
+  template <int Lanes>
+  using lanes_unit = simd::tap_block<A, Arch, Lanes>;
 
   struct job {
     const code_rows<A>& a;
@@ -64,10 +74,11 @@ struct kernel<multiply_taps<A, Stage>, simd::on<Arch>> {
     const finish& last;
   };
 
-  // All positions of the channels of `Lanes` lanes from `lane` on.
-  template <int Lanes>
+  // All positions of the channels that a unit takes, from `lane` on. A paired unit takes a position
+  // of the first half of a run together with one of the second.
+  template <class Unit>
   VQ_INLINE static void strips(const job& work, index_type lane) {
-    using unit = simd::tap_block<A, Arch, Lanes>;
+    using unit = Unit;
     const code_rows<A>& a = work.a;
     if (work.channel + lane * 16 >= work.to.channels) return;
     typename unit::codes strip[strip_size * 4];
@@ -86,62 +97,62 @@ struct kernel<multiply_taps<A, Stage>, simd::on<Arch>> {
       const A* row = a.first + m / run * a.run_step + work.channel + lane * 16;
       output_type* out = work.to.first + m / run * work.to.run_step +
                          (work.channel + lane * 16) * work.to.channel_step;
-      for (index_type x = 0; x < size; x += most) {
-        const index_type count = most < size - x ? most : size - x;
+      const index_type steps = size / unit::at_once;
+      for (index_type x = 0; x < steps; x += most) {
+        const index_type count = most < steps - x ? most : steps - x;
         const A* first = row + x * a.step;
         const index_type columns = (count - 1) * shared + a.inner;
         for (index_type g = 0; g < groups; ++g) {
           const A* from = first + g * 4 * a.outer_step;
           const index_type left = two ? 4 : a.outer - g * 4;
           auto* column = strip + g * 4;
-          if (left == 1) interleave<1, Lanes>(a, from, columns, column, groups);
-          if (left == 2) interleave<2, Lanes>(a, from, columns, column, groups);
-          if (left == 3) interleave<3, Lanes>(a, from, columns, column, groups);
-          if (left >= 4) interleave<4, Lanes>(a, from, columns, column, groups);
+          if (left == 1) interleave<1, unit>(a, from, columns, column, groups, steps * a.step);
+          if (left == 2) interleave<2, unit>(a, from, columns, column, groups, steps * a.step);
+          if (left == 3) interleave<3, unit>(a, from, columns, column, groups, steps * a.step);
+          if (left >= 4) interleave<4, unit>(a, from, columns, column, groups, steps * a.step);
         }
         const index_type step = shared * groups * 4;
         if (two) {
-          all_positions<unit::rows, Lanes>(work, lane, strip, step, count, out + x * work.to.step);
+          all_positions<unit::rows, unit>(work, lane, strip, step, count, steps,
+                                          out + x * work.to.step);
         } else {
-          all_positions<1, Lanes>(work, lane, strip, step, count, out + x * work.to.step);
+          all_positions<1, unit>(work, lane, strip, step, count, steps, out + x * work.to.step);
         }
       }
       m += two ? 2 * size : size;
     }
   }
 
-  template <int Rows, int Lanes>
+  template <int Rows, class Unit>
   VQ_INLINE static void interleave(const code_rows<A>& a, const A* from, index_type columns,
-                                   typename simd::tap_block<A, Arch, Lanes>::codes* to,
-                                   index_type groups) {
+                                   typename Unit::codes* to, index_type groups, index_type apart) {
     for (index_type j = 0; j < columns; ++j, from += a.inner_step, to += groups * 4) {
-      simd::tap_block<A, Arch, Lanes>::template interleave<Rows>(from, a.outer_step, to);
+      Unit::template interleave<Rows>(from, a.outer_step, to, apart);
     }
   }
 
-  template <int Rows, int Lanes>
-  VQ_INLINE static void all_positions(
-      const job& work, index_type lane,
-      const typename simd::tap_block<A, Arch, Lanes>::codes* columns, index_type step,
-      index_type count, output_type* to) {
-    constexpr int many = simd::tap_block<A, Arch, Lanes>::positions / Rows;
+  template <int Rows, class Unit>
+  VQ_INLINE static void all_positions(const job& work, index_type lane,
+                                      const typename Unit::codes* columns, index_type step,
+                                      index_type count, index_type apart, output_type* to) {
+    constexpr int many = Unit::positions / Rows;
     for (; count >= many; count -= many) {
-      positions<Rows, many, Lanes>(work, lane, columns, step, to);
+      positions<Rows, many, Unit>(work, lane, columns, step, apart, to);
       columns += many * step;
       to += many * work.to.step;
     }
     for (; count > 0; --count) {
-      positions<Rows, 1, Lanes>(work, lane, columns, 0, to);
+      positions<Rows, 1, Unit>(work, lane, columns, 0, apart, to);
       columns += step;
       to += work.to.step;
     }
   }
 
-  template <std::size_t Rows, std::size_t Positions, int Lanes>
+  template <std::size_t Rows, std::size_t Positions, class Unit>
   VQ_INLINE static void positions(const job& work, index_type lane,
-                                  const typename simd::tap_block<A, Arch, Lanes>::codes* columns,
-                                  index_type step, output_type* to) {
-    using unit = simd::tap_block<A, Arch, Lanes>;
+                                  const typename Unit::codes* columns, index_type step,
+                                  [[maybe_unused]] index_type apart, output_type* to) {
+    using unit = Unit;
     const index_type quarter = work.lanes * 4;  // places from one quarter to the next
     typename unit::sums sums[Rows][Positions][4];
 #pragma GCC unroll 4
@@ -173,8 +184,12 @@ struct kernel<multiply_taps<A, Stage>, simd::on<Arch>> {
     }
 #pragma GCC unroll 2
     for (int r = 0; r < int{Rows}; ++r) {
-      work.last.template store_quarters<unit, Positions>(sums[r], lane, to + r * work.to.run_step,
-                                                         work.to.step);
+      output_type* row = to + r * work.to.run_step;
+      if constexpr (unit::at_once == 2) {
+        work.last.template store_pairs<Positions>(sums[r], row, work.to.step, apart * work.to.step);
+      } else {
+        work.last.template store_quarters<unit, Positions>(sums[r], lane, row, work.to.step);
+      }
     }
   }
 };

@@ -17,6 +17,7 @@
 #include <cstdint>
 #include <type_traits>
 
+#include <vq/simd/dot_product.hpp>
 #include <vq/simd/finish.hpp>
 #include <vq/simd/held.hpp>
 
@@ -135,9 +136,41 @@ struct finish<Stage, Arch> : finish_by_tile<Stage, Arch> {
     base::template store_quarters<Unit, Rows>(sums, lane, to, step);
   }
 
+  // The sums of two positions with 32 channels each (paired_tap_block), the second `apart` codes
+  // behind the first; where the stage is direct.
+  template <std::size_t Rows>
+  VQ_INLINE void store_pairs(const __m512i (&sums)[Rows][4], Code* to, index_type step,
+                             index_type apart) const noexcept
+    requires(!adds)
+  {
+    const auto some = static_cast<__mmask32>(~std::uint32_t{0} >> (32 - this->channels));
+#pragma GCC unroll 8
+    for (int r = 0; r < int{Rows}; ++r, to += step) {
+      __m512i steps[4];
+#pragma GCC unroll 4
+      for (int q = 0; q < 4; ++q) {
+        steps[q] = rescaled(sums[r][q], _mm512_broadcast_f32x8(_mm256_load_ps(factor + 8 * q)));
+      }
+      __m512i codes = narrowed(steps);
+      if (clips) {
+        const auto* of_both = reinterpret_cast<const __m256i*>(highest);
+        codes = clipped(codes, _mm512_broadcast_i64x4(_mm256_load_si256(of_both)));
+      }
+      _mm256_mask_storeu_epi8(to, some, _mm512_castsi512_si256(codes));
+      _mm256_mask_storeu_epi8(to + apart, some, _mm512_extracti64x4_epi64(codes, 1));
+    }
+  }
+
  private:
   VQ_INLINE static __m512i rescaled(__m512i sums, const float* k) noexcept {
-    return _mm512_cvtps_epi32(_mm512_mul_ps(_mm512_cvtepi32_ps(sums), _mm512_loadu_ps(k)));
+    return rescaled(sums, _mm512_loadu_ps(k));
+  }
+  VQ_INLINE static __m512i rescaled(__m512i sums, __m512 k) noexcept {
+    return _mm512_cvtps_epi32(_mm512_mul_ps(_mm512_cvtepi32_ps(sums), k));
+  }
+  VQ_INLINE __m512i clipped(__m512i codes, __m512i most) const noexcept {
+    return std::is_signed_v<Code> ? _mm512_min_epi8(_mm512_max_epi8(codes, lowest), most)
+                                  : _mm512_min_epu8(_mm512_max_epu8(codes, lowest), most);
   }
   // With the residual of the codes that go to `to`; no product is fused with the sum.
   VQ_INLINE __m512i added(__m512i sums, const float* k, const Code* to,
@@ -162,11 +195,7 @@ struct finish<Stage, Arch> : finish_by_tile<Stage, Arch> {
   }
   VQ_INLINE void write(__m512i codes, index_type column, index_type count,
                        Code* to) const noexcept {
-    if (clips) {
-      const __m512i most = _mm512_loadu_si512(highest + column);
-      codes = std::is_signed_v<Code> ? _mm512_min_epi8(_mm512_max_epi8(codes, lowest), most)
-                                     : _mm512_min_epu8(_mm512_max_epu8(codes, lowest), most);
-    }
+    if (clips) codes = clipped(codes, _mm512_loadu_si512(highest + column));
     if (count == panel::width) {
       _mm512_storeu_si512(to, codes);
     } else {
@@ -254,5 +283,18 @@ struct finish<to_float_by_row, Arch> : finish_floats<to_float_by_row, Arch> {
 }  // namespace vq::inline v1::simd
 
 #endif
+
+namespace vq::inline v1::simd {
+
+// Whether depthwise convolutions take 32 channels of two positions at once.
+template <class A, class Arch, class Stage>
+inline constexpr bool has_paired_taps = false;
+#if defined(__AVX512BW__)
+template <class A, std::derived_from<avx512> Arch, class Stage>
+  requires has_dot_product<A, Arch> && requires { &finish<Stage, Arch>::template store_pairs<1>; }
+inline constexpr bool has_paired_taps<A, Arch, Stage> = true;
+#endif
+
+}  // namespace vq::inline v1::simd
 
 #endif

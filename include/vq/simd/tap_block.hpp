@@ -25,7 +25,8 @@ namespace vq::inline v1::simd {
 // For one instruction set and `Lanes` lanes of 16 channels, of which a register `quarter` takes 4:
 //   most_lanes               the most lanes that there is a unit for
 //   positions, rows          positions at once; rows of results for which one interleaving serves
-//   interleave<Count>(rows, step, quarters)   Count <= 4 rows of codes
+//   at_once            positions that share a register
+//   interleave<Count>(rows, step, quarters, apart)   Count <= 4 rows of codes
 //   begin(start), load<Row>(b)   sums; weights, moved down by Row rows of taps
 //   add(sums, codes, weights)
 //   store(sums, c)           4 sums of each lane, lanes 16 apart
@@ -41,11 +42,14 @@ struct tap_block<A, Arch, Lanes> {
   static constexpr int most_lanes = lanes_of<Arch> / 4;
   static constexpr int positions = most_lanes == 2 ? 2 : 4;  // 16 registers, or 32
   static constexpr int rows = positions / 2;
+  static constexpr int at_once = 1;
 
   template <int Count>
-  VQ_INLINE static void interleave(const A* a, index_type step, codes* to) {
+  VQ_INLINE static void interleave(const A* a, index_type step, codes* to, index_type) {
     const auto row = [&](int r) { return Count > r ? wide::load(a + r * step) : wide::none(); };
-    const codes r0 = row(0), r1 = row(1), r2 = row(2), r3 = row(3);
+    interleave(row(0), row(1), row(2), row(3), to);
+  }
+  VQ_INLINE static void interleave(codes r0, codes r1, codes r2, codes r3, codes* to) {
     const codes low01 = wide::low_bytes(r0, r1), high01 = wide::high_bytes(r0, r1);
     const codes low23 = wide::low_bytes(r2, r3), high23 = wide::high_bytes(r2, r3);
     to[0] = wide::low_pairs(low01, low23);
@@ -72,6 +76,41 @@ struct tap_block<A, Arch, Lanes> {
 #endif
 };
 
+// 32 channels of two positions, `apart` codes from each other, in the halves of a register.
+template <class A, class Arch>
+struct paired_tap_block;
+
+#if defined(__AVX512BW__)
+
+template <class A, std::derived_from<avx512> Arch>
+struct paired_tap_block<A, Arch> : tap_block<A, Arch, 4> {
+  using base = tap_block<A, Arch, 4>;
+  using typename base::codes;
+  using typename base::sums;
+  static constexpr int at_once = 2;
+
+  template <int Count>
+  VQ_INLINE static void interleave(const A* a, index_type step, codes* to, index_type apart) {
+    const auto row = [&](int r) {
+      if (Count <= r) return base::wide::none();
+      const A* from = a + r * step;
+      return _mm512_inserti64x4(_mm512_castsi256_si512(byte_lanes<2>::load(from)),
+                                byte_lanes<2>::load(from + apart), 1);
+    };
+    base::interleave(row(0), row(1), row(2), row(3), to);
+  }
+  VQ_INLINE static sums begin(const std::int32_t* start) {
+    return _mm512_broadcast_i64x4(byte_lanes<2>::load(start));
+  }
+  template <int Row>
+  VQ_INLINE static codes load(const std::int8_t* b) {
+    const codes taps = _mm512_broadcast_i64x4(byte_lanes<2>::load(b));
+    return held(Row == 0 ? taps : base::wide::moved_up(taps));
+  }
+};
+
+#endif
+
 #if defined(__x86_64__)
 
 template <class A, class Arch, int Lanes>
@@ -83,10 +122,10 @@ struct tap_block<A, Arch, Lanes> {
     sums v[2];
   };
   static constexpr int most_lanes = lanes_of<Arch> == 4 ? 1 : 2;
-  static constexpr int positions = most_lanes, rows = 1;
+  static constexpr int positions = most_lanes, rows = 1, at_once = 1;
 
   template <int Count>
-  VQ_INLINE static void interleave(const A* a, index_type step, codes* to) {
+  VQ_INLINE static void interleave(const A* a, index_type step, codes* to, index_type) {
     const auto row = [&](int r) { return Count > r ? wide::load(a + r * step) : wide::none(); };
 #pragma GCC unroll 2
     for (int p = 0; p < 2; ++p) {
