@@ -307,7 +307,7 @@ vq::result<conversion_summary, vq::failure> convert(const conversion& work,
 
   const std::vector<shard_plan> shards = plan(work, options.shard_bytes);
   conversion_summary summary;
-  std::vector<const shard_plan*> todo;
+  std::vector<const shard_plan*> remaining;
   std::vector<std::string> missing;
   std::uint64_t bytes_to_write = 0, bytes_to_read = 0;
   for (std::size_t i = 0; i < shards.size(); ++i) {
@@ -317,7 +317,7 @@ vq::result<conversion_summary, vq::failure> convert(const conversion& work,
     summary.shards.push_back({shards[i].file, shards[i].bytes, kept, chosen});
     if (!kept) missing.push_back(shards[i].file);
     if (kept || !chosen) continue;
-    todo.push_back(&shards[i]);
+    remaining.push_back(&shards[i]);
     bytes_to_write += shards[i].bytes;
     bytes_to_read += shards[i].source_bytes;
   }
@@ -355,7 +355,7 @@ vq::result<conversion_summary, vq::failure> convert(const conversion& work,
 
   {
     demo::progress bar("converting", c.progress ? static_cast<index_type>(bytes_to_read) : 0);
-    for (const shard_plan* shard : todo) {
+    for (const shard_plan* shard : remaining) {
       if (auto wrong = write_shard(*shard, folder, work, options.jobs, c, bar)) {
         return abandon(*std::move(wrong));
       }
