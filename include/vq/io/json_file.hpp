@@ -51,6 +51,14 @@ inline result<nlohmann::json, failure> parse_json(std::string_view text, std::st
   return tree;
 }
 
+// The same of a text that must be an object. Errors: bad_format.
+inline result<nlohmann::json, failure> parse_json_object(std::string_view text,
+                                                         std::string_view name) {
+  auto parsed = parse_json(text, name);
+  if (!parsed || parsed->is_object()) return parsed;
+  return failure{status::bad_format, sentence(name, ": must be a JSON object")};
+}
+
 // Errors: not_found, io_error (unreadable, larger than 100 MB), bad_format.
 inline result<nlohmann::json, failure> read_json(const std::filesystem::path& path) {
   const auto file =

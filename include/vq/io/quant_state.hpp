@@ -126,9 +126,8 @@ inline result<quant_state, failure> parse_quant_state(std::string_view text,
   const auto refuse = [where](const auto&... rule) {
     return failure{status::bad_format, sentence(where, ": ", rule...)};
   };
-  const auto parsed = parse_json(text, where);
+  const auto parsed = parse_json_object(text, where);
   if (!parsed) return parsed.error();
-  if (!parsed->is_object()) return refuse("must be a JSON object");
   using fields = std::vector<std::string_view>;
   const fields plain_fields{"quant_type", "blocksize", "dtype", "shape"};
   const fields nested_fields{"nested_blocksize", "nested_dtype", "nested_offset"};

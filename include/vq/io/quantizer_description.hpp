@@ -160,9 +160,8 @@ inline result<quantizer_description, failure> parse_quantizer_description(std::s
   const auto refuse = [where](const auto&... rule) {
     return failure{status::bad_format, sentence(where, ": ", rule...)};
   };
-  const auto parsed = parse_json(text, where);
+  const auto parsed = parse_json_object(text, where);
   if (!parsed) return parsed.error();
-  if (!parsed->is_object()) return refuse("must be a JSON object");
   constexpr std::array<std::string_view, 5> texts{"format", "policy", "granularity", "storage",
                                                   "dtype"};
   constexpr std::array<std::string_view, 4> numbers{"version", "bits", "extent", "scale_group"};

@@ -64,12 +64,10 @@ inline result<shard_index, failure> parse_shard_index(std::string_view text,
   const auto refuse = [file](const auto&... rule) {
     return failure{status::bad_format, sentence(file, ": ", rule...)};
   };
-  const auto parsed = parse_json(text, file);
-  if (!parsed) return parsed.error();
-  const nlohmann::json& tree = *parsed;
-  if (!tree.is_object()) return refuse("must be a JSON object");
-  const auto map = tree.find("weight_map");
-  if (map == tree.end() || !map->is_object()) return refuse("weight_map must be an object");
+  const auto tree = parse_json_object(text, file);
+  if (!tree) return tree.error();
+  const auto map = tree->find("weight_map");
+  if (map == tree->end() || !map->is_object()) return refuse("weight_map must be an object");
   if (map->size() > safetensors_limits::tensors) {
     return refuse("weight_map has more than ", safetensors_limits::tensors, " tensors");
   }
@@ -87,8 +85,8 @@ inline result<shard_index, failure> parse_shard_index(std::string_view text,
     index.shard_of.emplace(tensor, name);
   }
   if (index.shard_of.empty()) return refuse("weight_map names no tensor");
-  const auto metadata = tree.find("metadata");
-  if (metadata != tree.end() && metadata->is_object()) {
+  const auto metadata = tree->find("metadata");
+  if (metadata != tree->end() && metadata->is_object()) {
     const auto size = metadata->find("total_size");
     if (size != metadata->end() && size->is_number_unsigned()) {
       index.total_size = size->get<std::uint64_t>();
