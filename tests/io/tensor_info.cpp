@@ -16,6 +16,13 @@ TEST_CASE("tensor_info: elements and bytes follow from the shape", "[io]") {
   CHECK(vq::tensor_info{"big", vq::dtype::f32, {65536, 32768}}.stored_bytes() == 8'589'934'592u);
 }
 
+TEST_CASE("tensor_info: a weight is a matrix of its first extent", "[io]") {
+  const auto matrix = [](std::vector<vq::index_type> shape) { return vq::as_matrix(shape); };
+  CHECK(matrix({16, 3, 3, 3}) == vq::shape_type<2>{16, 27});
+  CHECK(matrix({5}) == vq::shape_type<2>{5, 1});
+  CHECK(matrix({}) == vq::shape_type<2>{1, 1});
+}
+
 TEST_CASE("tensor_info: a shape is spelled as people write it", "[io]") {
   CHECK(vq::spelled(vq::tensor_info{"w", vq::dtype::f32, {2, 3}}.shape) == "[2, 3]");
   CHECK(vq::spelled(vq::tensor_info{}.shape) == "[]");

@@ -26,11 +26,10 @@ struct grid_view {
 };
 
 // False where no such format is known. `values`: a matrix of this shape, row by row.
-inline bool view_grid(std::string_view format, vq::matrix_shape shape,
+inline bool view_grid(std::string_view format, const vq::shape_type<2>& shape,
                       std::span<const float> values, grid_view& view) {
   return vq::visit_format<vq::weight_formats>(format, [&]<class Q>(Q q) {
-    const std::array<index_type, 2> extents{shape.rows, shape.columns};
-    const vq::slices cut = Q::cut(extents);
+    const vq::slices cut = Q::cut(shape);
     double power = 0, error = 0;
     for (index_type p = 0; p < cut.params(); ++p) {
       float largest = 0;

@@ -69,13 +69,6 @@ struct quantized_weight {
 
 namespace detail {
 
-// Output channels times everything else.
-constexpr shape_type<2> weight_matrix(std::span<const index_type> shape) noexcept {
-  shape_type<2> extents{1, 1};
-  for (std::size_t i = 0; i < shape.size(); ++i) extents[i == 0 ? 0 : 1] *= shape[i];
-  return extents;
-}
-
 // What the tensors of a weight depend on, so that most of the work is compiled once and not once
 // for every format.
 struct stored_form {
@@ -102,7 +95,7 @@ stored_form form_of(std::string format, std::span<const index_type> shape, dtype
   using stored_type = typename Q::stored_type;
   using kind = stored_form::parameters;
   constexpr bool one_each = std::is_same_v<typename Q::layout_type, bytes>;
-  const sizes need = Q::required(weight_matrix(shape));
+  const sizes need = Q::required(as_matrix(shape));
   stored_form form;
   form.description = describe_quantizer<Q>(std::move(format), shape, type);
   form.code_type = dtype_of<stored_type>::value;
@@ -182,7 +175,7 @@ result<quantized_weight<Q>, failure> quantize_weight(E e, const Q& q, std::strin
   if (values.empty()) return refuse(status::bad_argument, "has no values");
   quantized_weight<Q> w;
   w.description = describe_quantizer<Q>(std::move(format), shape, type);
-  const tensor_view<const float, 2> view{values.data(), detail::weight_matrix(shape)};
+  const tensor_view<const float, 2> view{values.data(), as_matrix(shape)};
   const sizes need = q.required(view);
   w.codes.resize(static_cast<std::size_t>(need.codes));
   w.params.resize(static_cast<std::size_t>(need.params));
@@ -243,7 +236,7 @@ struct quantized_weight_view {
   std::shared_ptr<const std::vector<typename Q::stored_type>> copy{};
 
   const std::vector<index_type>& shape() const noexcept { return description.shape; }
-  shape_type<2> matrix() const noexcept { return detail::weight_matrix(description.shape); }
+  shape_type<2> matrix() const noexcept { return as_matrix(description.shape); }
   index_type size() const noexcept { return volume(matrix()); }
 };
 

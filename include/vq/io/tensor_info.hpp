@@ -10,6 +10,7 @@
 #ifndef VQ_IO_TENSOR_INFO_HPP
 #define VQ_IO_TENSOR_INFO_HPP
 
+#include <cstddef>
 #include <cstdint>
 #include <limits>
 #include <span>
@@ -18,6 +19,7 @@
 
 #include <vq/core/config.hpp>
 #include <vq/core/result.hpp>
+#include <vq/core/tensor_view.hpp>
 #include <vq/io/dtype.hpp>
 #include <vq/io/failure.hpp>
 
@@ -37,6 +39,13 @@ struct tensor_info {
     return (static_cast<std::uint64_t>(size()) * static_cast<std::uint64_t>(bits_of(type)) + 7) / 8;
   }
 };
+
+// A weight as it is quantized: output channels times everything else.
+constexpr shape_type<2> as_matrix(std::span<const index_type> shape) noexcept {
+  shape_type<2> extents{1, 1};
+  for (std::size_t i = 0; i < shape.size(); ++i) extents[i == 0 ? 0 : 1] *= shape[i];
+  return extents;
+}
 
 // Bytes that a shape of a type takes, or the rule it breaks. Dimensions are multiplied in order and
 // each product is checked, so [0, huge] is empty and [huge, 2, 0] is refused.

@@ -12,28 +12,17 @@
 #include <string>
 #include <string_view>
 
-#include <vq/core/config.hpp>
+#include <vq/core/tensor_view.hpp>
 #include <vq/io/dtype.hpp>
 #include <vq/io/failure.hpp>
 
 namespace vq::inline v1 {
 
-// A weight as it is quantized: output channels times everything else.
-struct matrix_shape {
-  index_type rows = 1;
-  index_type columns = 1;
-};
-constexpr matrix_shape as_matrix(std::span<const index_type> shape) noexcept {
-  matrix_shape m;
-  for (std::size_t i = 0; i < shape.size(); ++i) (i == 0 ? m.rows : m.columns) *= shape[i];
-  return m;
-}
-
 struct weight_format {
   std::string name;
   int bits = 0;               // of a code
   bool bitsandbytes = false;  // a checkpoint of bitsandbytes can hold it
-  std::uint64_t (*stored_bytes)(matrix_shape) = nullptr;  // codes, scales, tables
+  std::uint64_t (*stored_bytes)(const shape_type<2>&) = nullptr;  // codes, scales, tables
 };
 
 inline constexpr std::string_view keep_format = "keep";

@@ -30,6 +30,7 @@
 #include <vector>
 
 #include <vq/analyze/format_name.hpp>
+#include <vq/io/tensor_info.hpp>
 #include <vq/plan/weight_format.hpp>
 #include <vq/policy/fp4.hpp>
 #include <vq/policy/minifloat.hpp>
@@ -94,9 +95,8 @@ constexpr bool is_bitsandbytes_format() noexcept {
 // Bytes of a weight in this format: codes, scales, tables of levels. A symmetric format has no zero
 // points to store.
 template <a_quantizer Q>
-constexpr std::uint64_t stored_bytes_of(matrix_shape m) noexcept {
+constexpr std::uint64_t stored_bytes_of(const shape_type<2>& extents) noexcept {
   using policy = typename Q::policy_type;
-  const std::array<index_type, 2> extents{m.rows, m.columns};
   const sizes need = Q::required(extents);
   index_type bytes = need.codes * static_cast<index_type>(sizeof(typename Q::stored_type));
   if constexpr (has_nested_scales<Q>) {
