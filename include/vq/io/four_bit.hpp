@@ -145,7 +145,6 @@ result<four_bit_weight, failure> quantize_four_bit_by_piece(E e, const four_bit_
                   " where F16, BF16 or F32 is needed");
   }
   const index_type size = tensor_info{{}, type, {shape.begin(), shape.end()}}.size();
-  if (size == 0) return refuse(status::bad_argument, "has no values");
 
   four_bit_weight w;
   w.state = state_of(format, shape, type);
@@ -198,12 +197,7 @@ result<four_bit_weight, failure> quantize_four_bit(E e, const four_bit_format& f
                                                    std::span<const index_type> shape, dtype type,
                                                    std::string_view name,
                                                    const P& parallel = serial) {
-  const auto bytes = bytes_of_shape(shape, dtype::u8);
-  if (!bytes || *bytes != values.size()) {
-    return failure{status::size_mismatch,
-                   sentence("tensor ", in_quotes(name), ": shape ", spelled(shape),
-                            " does not hold ", values.size(), " values")};
-  }
+  if (auto wrong = check_values(values.size(), shape, name)) return *std::move(wrong);
   const auto all = [values](index_type, index_type) { return values; };
   return detail::quantize_four_bit_by_piece(e, format, shape, type, name,
                                             static_cast<index_type>(values.size()), all, parallel);
@@ -220,6 +214,8 @@ result<four_bit_weight, failure> quantize_four_bit(E e, const four_bit_format& f
                    sentence("tensor ", in_quotes(source.name), ": dtype ", name_of(source.type),
                             " where F32, F16, BF16 or F64 is needed")};
   }
+  const auto size = static_cast<std::size_t>(source.size());
+  if (auto wrong = check_values(size, source.shape, source.name)) return *std::move(wrong);
   constexpr index_type piece = 16384;
   std::vector<float> buffer(piece);
   const auto load = [&](index_type begin, index_type count) {

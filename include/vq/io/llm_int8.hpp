@@ -62,21 +62,15 @@ result<llm_int8_weight, failure> quantize_llm_int8(E e, std::span<const float> v
                                                    const shape_type<2>& shape,
                                                    std::string_view name,
                                                    const P& parallel = serial) {
-  const auto refuse = [name](status code, const auto&... rule) {
-    return failure{code, sentence("tensor ", in_quotes(name), ": ", rule...)};
-  };
-  const auto size = bytes_of_shape(shape, dtype::u8);
-  if (!size || *size != values.size()) {
-    return refuse(status::size_mismatch, "shape ", spelled(shape), " does not hold ", values.size(),
-                  " values");
-  }
-  if (values.empty()) return refuse(status::bad_argument, "has no values");
+  if (auto wrong = check_values(values.size(), shape, name)) return *std::move(wrong);
   llm_int8_weight w{shape[0], shape[1], std::vector<std::int8_t>(values.size()),
                     std::vector<scale_param>(static_cast<std::size_t>(shape[0]))};
   const tensor_view<const float, 2> view{values.data(), shape};
   const status s = fit_quantize(e, llm_int8_weights{}, view, w.absmax, w.codes, parallel);
   if (s == status::not_finite) return failure{s, not_finite_sentence(name, values)};
-  if (s != status::ok) return refuse(s, describe(s));
+  if (s != status::ok) {
+    return failure{s, sentence("tensor ", in_quotes(name), ": ", describe(s))};
+  }
   return w;
 }
 

@@ -164,15 +164,7 @@ result<quantized_weight<Q>, failure> quantize_weight(E e, const Q& q, std::strin
                                                      std::span<const index_type> shape, dtype type,
                                                      std::string_view name,
                                                      const P& parallel = serial) {
-  const auto refuse = [name](status code, const auto&... rule) {
-    return failure{code, sentence("tensor ", in_quotes(name), ": ", rule...)};
-  };
-  const auto size = bytes_of_shape(shape, dtype::u8);
-  if (!size || *size != values.size()) {
-    return refuse(status::size_mismatch, "shape ", spelled(shape), " does not hold ", values.size(),
-                  " values");
-  }
-  if (values.empty()) return refuse(status::bad_argument, "has no values");
+  if (auto wrong = check_values(values.size(), shape, name)) return *std::move(wrong);
   quantized_weight<Q> w;
   w.description = describe_quantizer<Q>(std::move(format), shape, type);
   const tensor_view<const float, 2> view{values.data(), as_matrix(shape)};
@@ -192,7 +184,9 @@ result<quantized_weight<Q>, failure> quantize_weight(E e, const Q& q, std::strin
     w.nested_offset = nested.offset;
     w.params.clear();
   }
-  if (s != status::ok) return refuse(s, describe(s));
+  if (s != status::ok) {
+    return failure{s, sentence("tensor ", in_quotes(name), ": ", describe(s))};
+  }
   return w;
 }
 

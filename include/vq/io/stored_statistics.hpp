@@ -13,6 +13,7 @@
 #include <concepts>
 #include <cstddef>
 #include <cstring>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -44,6 +45,19 @@ inline std::string not_finite_sentence(std::string_view name, index_type at, ind
 inline std::string not_finite_sentence(std::string_view name, std::span<const float> values) {
   return not_finite_sentence(name, static_cast<index_type>(first_not_finite(values)),
                              static_cast<index_type>(values.size()));
+}
+
+// Why `values` values of this shape cannot be a weight: size_mismatch, bad_argument (no values).
+inline std::optional<failure> check_values(std::size_t values, std::span<const index_type> shape,
+                                           std::string_view name) {
+  const auto size = bytes_of_shape(shape, dtype::u8);
+  if (!size || *size != values) {
+    return failure{status::size_mismatch,
+                   sentence("tensor ", in_quotes(name), ": shape ", spelled(shape),
+                            " does not hold ", values, " values")};
+  }
+  if (values > 0) return std::nullopt;
+  return failure{status::bad_argument, sentence("tensor ", in_quotes(name), ": has no values")};
 }
 
 // The floats of tensor `name`, exactly `size` finite ones. `owner` is the weight that needs them.
