@@ -1,7 +1,7 @@
 #include <memory>
 #include <utility>
 
-#include <vq/io/quantized_checkpoint.hpp>
+#include <vq/io/quantized_weight_view.hpp>
 #include <vq/plan/weight_formats.hpp>
 #include <vq/simd.hpp>
 

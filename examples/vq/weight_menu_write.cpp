@@ -1,6 +1,6 @@
 #include <utility>
 
-#include <vq/io/quantized_checkpoint.hpp>
+#include <vq/io/quantized_weight.hpp>
 #include <vq/plan/weight_formats.hpp>
 #include <vq/simd.hpp>
 
