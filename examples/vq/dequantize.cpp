@@ -1,14 +1,13 @@
 #include "dequantize.hpp"
 
-#include <algorithm>
 #include <map>
 #include <memory>
+#include <optional>
 #include <utility>
 
-#include <vq/io/stored_floats.hpp>
 #include <vq/plan/summary.hpp>
-#include <vq/simd.hpp>
 
+#include "encoding.hpp"
 #include "model_plan.hpp"
 #include "precision_table.hpp"
 #include "stored_model.hpp"
@@ -16,28 +15,6 @@
 namespace tool {
 
 namespace {
-
-std::optional<vq::failure> write_values(const vq::checkpoint& model, const stored_weight& weight,
-                                        vq::dtype type, const write_bytes& write) {
-  const auto values = weight_values::open(model, weight);
-  if (!values) return values.error();
-  constexpr index_type piece = index_type{1} << 20;
-  const auto width = static_cast<std::size_t>(vq::bits_of(type) / 8);
-  std::vector<float> floats;
-  std::vector<std::byte> bytes;
-  for (index_type at = 0; at < weight.size(); at += piece) {
-    const auto count = static_cast<std::size_t>(std::min(piece, weight.size() - at));
-    floats.resize(count);
-    bytes.resize(count * width);
-    vq::status s = values->load(at, floats);
-    if (s == vq::status::ok) s = vq::store_floats(vq::simd::native, floats, type, bytes);
-    if (s != vq::status::ok) {
-      return vq::failure{s, vq::sentence("tensor ", vq::in_quotes(weight.name), ": ", describe(s))};
-    }
-    if (auto wrong = write(weight.name, bytes)) return wrong;
-  }
-  return std::nullopt;
-}
 
 const char* torch_name(vq::dtype type) {
   return type == vq::dtype::f16 ? "float16" : type == vq::dtype::bf16 ? "bfloat16" : "float32";
@@ -87,11 +64,17 @@ outcome dequantize(const dequantize_options& options, const context& c) {
         (*work.config)[key] = torch_name(*options.type);
     }
   }
-  work.make = [&](const conversion_item& item, const write_bytes& write) {
+  work.make = [&](const conversion_item& item,
+                  const write_bytes& write) -> std::optional<vq::failure> {
     const vq::tensor_info& to = item.outputs.front();
     const stored_weight& w = *weights.at(to.name);
     if (!w.quantized() && w.type == to.type) return write(to.name, w.parts.front()->bytes);
-    return write_values(*model, w, to.type, write);
+    const auto values = weight_values::open(*model, w);
+    if (!values) return values.error();
+    const auto load = [&](index_type first, std::span<float> out) {
+      return values->load(first, out);
+    };
+    return write_floats(w, to.type, load, write);
   };
   const vq::model_summary summary = vq::summarize(plan);
   found.text = precision_table(summary);

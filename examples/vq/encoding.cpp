@@ -10,8 +10,6 @@
 #include <vq/plan/weight_format.hpp>
 #include <vq/simd.hpp>
 
-#include "weight_menu.hpp"
-
 namespace tool {
 
 namespace {
@@ -20,26 +18,6 @@ constexpr std::string_view int8_rows = "int8-channel";  // LLM.int8, in a contai
 
 // F64 becomes F32 for a container that knows no F64.
 vq::dtype narrow_type(vq::dtype type) { return type == vq::dtype::f64 ? vq::dtype::f32 : type; }
-
-std::optional<vq::failure> convert_type(const vq::checkpoint_tensor& source, vq::dtype type,
-                                        const write_bytes& write) {
-  constexpr index_type piece = index_type{1} << 20;
-  const auto width = static_cast<std::size_t>(vq::bits_of(type) / 8);
-  std::vector<float> values;
-  std::vector<std::byte> bytes;
-  for (index_type at = 0; at < source.size(); at += piece) {
-    const auto count = static_cast<std::size_t>(std::min(piece, source.size() - at));
-    values.resize(count);
-    bytes.resize(count * width);
-    vq::status s = vq::load_floats(vq::simd::native, source, at, values);
-    if (s == vq::status::ok) s = vq::store_floats(vq::simd::native, values, type, bytes);
-    if (s != vq::status::ok) {
-      return vq::failure{s, vq::sentence("tensor ", vq::in_quotes(source.name), ": ", describe(s))};
-    }
-    if (auto wrong = write(source.name, bytes)) return wrong;
-  }
-  return std::nullopt;
-}
 
 vq::result<std::vector<float>, vq::failure> floats_of(const vq::checkpoint_tensor& source) {
   std::vector<float> values(static_cast<std::size_t>(source.size()));
@@ -146,10 +124,35 @@ vq::result<conversion_item, vq::failure> item_of(const vq::checkpoint_tensor& so
                    vq::in_quotes(format), to == container::vq ? "" : "; --format vq can")};
 }
 
+std::optional<vq::failure> write_floats(const vq::tensor_info& tensor, vq::dtype type,
+                                        const load_values& load, const write_bytes& write) {
+  constexpr index_type piece = index_type{1} << 20;
+  const auto width = static_cast<std::size_t>(vq::bits_of(type) / 8);
+  std::vector<float> values;
+  std::vector<std::byte> bytes;
+  for (index_type at = 0; at < tensor.size(); at += piece) {
+    const auto count = static_cast<std::size_t>(std::min(piece, tensor.size() - at));
+    values.resize(count);
+    bytes.resize(count * width);
+    vq::status s = load(at, values);
+    if (s == vq::status::ok) s = vq::store_floats(vq::simd::native, values, type, bytes);
+    if (s != vq::status::ok) {
+      return vq::failure{s, vq::sentence("tensor ", vq::in_quotes(tensor.name), ": ", describe(s))};
+    }
+    if (auto wrong = write(tensor.name, bytes)) return wrong;
+  }
+  return std::nullopt;
+}
+
 std::optional<vq::failure> encode(const conversion_item& item, container to,
                                   const write_bytes& write) {
   const vq::checkpoint_tensor& source = *item.sources.front();
-  if (const auto type = vq::converted_type(item.format)) return convert_type(source, *type, write);
+  if (const auto type = vq::converted_type(item.format)) {
+    const auto load = [&](index_type first, std::span<float> out) {
+      return vq::load_floats(vq::simd::native, source, first, out);
+    };
+    return write_floats(source, *type, load, write);
+  }
   if (vq::is_unquantized(item.format)) return write(source.name, source.bytes);
   if (to == container::vq) {
     const auto values = floats_of(source);

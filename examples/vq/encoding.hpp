@@ -15,6 +15,7 @@
 #include <vq/io/failure.hpp>
 
 #include "conversion.hpp"
+#include "weight_menu.hpp"
 
 namespace tool {
 
@@ -26,6 +27,10 @@ std::optional<vq::four_bit_format> four_bit_format_of(std::string_view format);
 // Errors: bad_argument (the container cannot hold the format).
 vq::result<conversion_item, vq::failure> item_of(const vq::checkpoint_tensor& source,
                                                  std::string_view format, container to);
+
+// Writes the values that `load` lends as `type`, a piece at a time. Errors: those of load and write.
+std::optional<vq::failure> write_floats(const vq::tensor_info& tensor, vq::dtype type,
+                                        const load_values& load, const write_bytes& write);
 
 // conversion::make for such items. Errors: not_finite, those of the writer.
 std::optional<vq::failure> encode(const conversion_item& item, container to,
