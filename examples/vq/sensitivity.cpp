@@ -210,7 +210,7 @@ command add_sensitivity(CLI::App& app) {
       ->delimiter(',');
   sub.add_option("--procedure", o->procedures, "alone, all_but_one, cumulative")->delimiter(',');
   sub.add_flag("--inputs", o->inputs,
-               "Quantize what layers read instead of their weights (CNNs and ViTs)");
+               "Quantize what layers and products of attention read, not weights (CNNs and ViTs)");
   sub.add_option("--proxy", o->proxy,
                  "Estimate instead of measuring: output-sqnr, output-fisher, fisher, second-order");
   sub.add_option("--against", o->against, "Another table: say how alike the orders of layers are");

@@ -126,6 +126,31 @@ TEST_CASE("graph subject: the input of a layer is quantized for that layer alone
   CHECK(mean(one(1, "keep")) == 0);
 }
 
+TEST_CASE("graph subject: both operands of the products of attention are inputs", "[engine]") {
+  constexpr auto inputs = engine::graph_subject_options::quantized::inputs;
+  const auto s = make("vit", {.part = inputs});
+  const auto from_the_start = make("vit", {.part = inputs, .most_floats_at_cut = 0});
+  CHECK(s.weights().size() == 38 + 6 * 4);
+  const auto place = [&](const std::string& name) {
+    const std::string whole = "vit.encoder.layer.2.attention.attention." + name + ".weight";
+    std::size_t i = 0;
+    while (i < s.weights().size() && s.weights()[i].name != whole) ++i;
+    REQUIRE(i < s.weights().size());
+    return i;
+  };
+  std::vector<double> found;
+  for (const char* name :
+       {"scores.query", "scores.key", "context.probabilities", "context.value"}) {
+    engine::subject::format_names formats(s.weights().size());
+    formats[place(name)] = "uint4-tensor";
+    bundled::require_close(bundled::require(s.logits(formats)).values,
+                           bundled::require(from_the_start.logits(formats)).values, 1e-5f);
+    found.push_back(mean(s.divergence(formats)));
+    CHECK(found.back() > 0);
+    CHECK(std::count(found.begin(), found.end(), found.back()) == 1);
+  }
+}
+
 TEST_CASE("graph subject: a quantizer of one's own takes part through a menu", "[engine]") {
   using mine = vq::menu<vq::quantizer<vq::uniform<4>, vq::per_channel<0>>>;
   engine::graph_subject_options options;

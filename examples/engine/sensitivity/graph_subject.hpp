@@ -5,9 +5,10 @@
 // for every image, and a trial starts at the last cut before its first layer. Memory: 50 KB for each
 // image and cut of the ViT; `most_floats_at_cut` bounds the tensors that are kept.
 //
-// With part "inputs" the formats are uint8-tensor, uint6-tensor and uint4-tensor (asymmetric, ranges
-// of least squared error over the images). A layer's input is quantized for that layer alone, also
-// where others read the same tensor.
+// With part "inputs", what layers read and both operands of the products of attention (queries, keys,
+// probabilities, values) take formats instead of weights: uint8-tensor, uint6-tensor and uint4-tensor
+// (asymmetric, ranges of least squared error over the images). A layer's input is quantized for that
+// layer alone, also where others read the same tensor.
 #ifndef ENGINE_SENSITIVITY_GRAPH_SUBJECT_HPP
 #define ENGINE_SENSITIVITY_GRAPH_SUBJECT_HPP
 
@@ -132,7 +133,7 @@ class graph_subject final : public subject {
     const graph& network = base_.network;
     for (index_type i = 0; i < network.size(); ++i) {
       const tensor* w = weight_of(network[i].op);
-      if (w == nullptr) continue;
+      if (w == nullptr || options_.part == graph_subject_options::quantized::inputs) continue;
       nodes_.push_back(i);
       weights_.push_back({network[i].weight + ".weight", vq::dtype::f32, w->shape});
     }
@@ -145,17 +146,24 @@ class graph_subject final : public subject {
     }
   }
 
-  // A copy of its input before every layer, which only that layer reads.
+  // A copy of what a layer reads before every layer, which only that layer reads; of both operands of
+  // the products of attention.
   void copy_inputs() {
     graph copied;
     std::vector<index_type> renumbered;
     for (node n : base_.network.nodes) {
       for (index_type& from : n.inputs) from = renumbered[at(from)];
-      if (weight_of(n.op) != nullptr) {
-        const node& from = copied[n.inputs[0]];
+      std::vector<std::string> names;  // of the inputs to copy
+      if (weight_of(n.op) != nullptr) names = {n.weight};
+      if (n.is<attention_scores>()) names = {n.name + ".query", n.name + ".key"};
+      if (n.is<attention_context>()) names = {n.name + ".probabilities", n.name + ".value"};
+      for (std::size_t k = 0; k < names.size(); ++k) {
+        const shape_type shape = copied[n.inputs[k]].shape;
         copied.nodes.push_back(
-            {n.name + " input", "", activation{unclamped}, n.inputs, from.shape});
-        n.inputs = {copied.size() - 1};
+            {n.name + " input", "", activation{unclamped}, {n.inputs[k]}, shape});
+        n.inputs[k] = copied.size() - 1;
+        nodes_.push_back(copied.size());
+        weights_.push_back({names[k] + ".weight", vq::dtype::f32, shape});
       }
       renumbered.push_back(copied.size());
       copied.nodes.push_back(std::move(n));
@@ -171,7 +179,7 @@ class graph_subject final : public subject {
     vq::status s = vq::status::ok;
     for (index_type i = 0; i < images_; ++i) {
       network.run(image(0, i), memory, [&](index_type n, std::span<float> output) {
-        const bool read = n + 1 < g.size() && weight_of(g[n + 1].op) != nullptr;
+        const bool read = std::ranges::find(nodes_, n + 1) != nodes_.end();
         if (read && s == vq::status::ok) s = seen[at(n)].observe(output);
       });
     }
@@ -185,8 +193,8 @@ class graph_subject final : public subject {
         });
       }
       if (s != vq::status::ok) {
-        return vq::failure{s, vq::sentence("sensitivity: input of ", vq::in_quotes(g[layer].name),
-                                           ": ", vq::describe(s))};
+        return vq::failure{s, vq::sentence("sensitivity: ", vq::in_quotes(g[layer - 1].name), ": ",
+                                           vq::describe(s))};
       }
     }
     return std::nullopt;
@@ -294,7 +302,7 @@ class graph_subject final : public subject {
   graph_subject_options options_;
   variant base_;
   graph original_;
-  std::vector<index_type> nodes_;  // of the layers
+  std::vector<index_type> nodes_;  // of the layers; of inputs: those after the copies
   std::vector<vq::tensor_info> weights_;
   index_type images_ = 0;
   std::vector<index_type> labels_;
