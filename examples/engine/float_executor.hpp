@@ -32,9 +32,7 @@ class graph_executor {
     for (const node& n : g.nodes) {
       std::vector<shape_type> shapes;
       for (const index_type from : n.inputs) shapes.push_back(g[from].shape);
-      steps_.push_back(
-          {std::visit([&](const auto& op) { return prepare_any<Sum>(op, shapes, n.shape); }, n.op),
-           n.inputs, volume(n.shape)});
+      steps_.push_back({kernel_of<Sum>(n.op, shapes, n.shape), n.inputs, volume(n.shape)});
       scratch_ = std::max(scratch_, steps_.back().kernel.scratch);
     }
   }

@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <functional>
 #include <numbers>
 #include <span>
 
@@ -12,14 +11,10 @@
 #include <unsupported/Eigen/SpecialFunctions>
 
 #include "engine/float_conv2d.hpp"
+#include "engine/float_kernel.hpp"
 #include "engine/transformer_operation.hpp"
 
 namespace engine {
-
-struct float_kernel {
-  std::function<void(std::span<const float* const> in, float* out, float* scratch)> run;
-  index_type scratch = 0;  // floats of scratch memory that a call needs
-};
 
 inline float_kernel prepare(const to_tokens& op, std::span<const shape_type> in,
                             const shape_type&) {

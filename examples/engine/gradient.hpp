@@ -21,9 +21,9 @@
 #include <cmath>
 #include <random>
 #include <span>
-#include <variant>
 #include <vector>
 
+#include "engine/float_kernel.hpp"
 #include "engine/gradient_kernel.hpp"
 #include "engine/graph.hpp"
 
@@ -39,11 +39,8 @@ class gradient_executor {
     for (const node& n : g.nodes) {
       std::vector<shape_type> shapes;
       for (const index_type from : n.inputs) shapes.push_back(g[from].shape);
-      const auto with_shapes = [&](auto f) {
-        return std::visit([&](const auto& op) { return f(op, shapes, n.shape); }, n.op);
-      };
-      step s{with_shapes([](const auto&... a) { return prepare(a...); }),
-             with_shapes([](const auto&... a) { return reversed(a...); }),
+      step s{kernel_of(n.op, shapes, n.shape),
+             gradient_kernel_of(n.op, shapes, n.shape),
              n.inputs,
              size_,
              volume(n.shape),

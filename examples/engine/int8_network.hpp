@@ -36,7 +36,7 @@ class int8_network {
   static vq::result<int8_network, vq::failure> build(const quantized_graph& q) {
     int8_network built(q);
     for (index_type i = 0; i < q.network.size(); ++i) {
-      auto kernel = std::visit(int8_kernel_builder<Execution>(q, i), q.network[i].op);
+      auto kernel = prepare_int8<Execution>(q, i);
       const node& n = q.network[i];
       if (!kernel) return refused(n, kernel.error());
       built.scratch_ = std::max(built.scratch_, kernel->scratch);

@@ -15,6 +15,7 @@
 #include <vq/calibrate/mse.hpp>
 #include <vq/calibrate/power_of_two_factor.hpp>
 #include <vq/optimize.hpp>
+#include <vq/simd.hpp>
 
 #include "engine/network_pair.hpp"
 #include "engine/transformer_scheme.hpp"

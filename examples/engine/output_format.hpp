@@ -92,17 +92,11 @@ inline output_format with_short_scale(output_format format) {
 }
 
 // Floats become codes, or what their codes stand for. Sizes are the caller's business.
-template <vq::execution E>
+template <vq::execution E>  // scalar_t or simd::native_t
 vq::status encode(E e, const output_format& format, std::span<const float> values,
-                  std::span<activation_code> codes) {
-  const vq::tensor_view<const float, 1> x(values.data(), {std::ssize(values)});
-  return std::visit(
-      [&](const auto& f) {
-        using quantizer = typename std::decay_t<decltype(f)>::quantizer_type;
-        return vq::quantize(e, quantizer{}, x, f.params(), codes);
-      },
-      format);
-}
+                  std::span<activation_code> codes);
+vq::status simulate(const output_format& format, std::span<float> values);
+
 // What each code stands for where codes are multiplied: for a fitted base, what the integer planes
 // make of it.
 template <class Policy>
@@ -118,25 +112,6 @@ std::array<float, 256> values_of_codes(const coded<Policy>& format) {
     }
   }
   return values;
-}
-
-template <vq::execution E>
-vq::status simulate(E e, const output_format& format, std::span<float> values) {
-  const vq::tensor_view<float, 1> x(values.data(), {std::ssize(values)});
-  return std::visit(
-      [&]<class Policy>(const coded<Policy>& f) {
-        using quantizer = typename coded<Policy>::quantizer_type;
-        if constexpr (std::is_same_v<typename Policy::param_type, vq::adaptive_log_param>) {
-          std::vector<activation_code> codes(values.size());
-          const vq::status s = vq::quantize(e, quantizer{}, x, f.params(), std::span(codes));
-          const auto value = values_of_codes(f);
-          for (std::size_t i = 0; i < codes.size(); ++i) values[i] = value[codes[i]];
-          return s;
-        } else {
-          return vq::fake_quantize(e, quantizer{}, x, f.params(), x);
-        }
-      },
-      format);
 }
 
 }  // namespace engine

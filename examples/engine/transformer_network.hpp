@@ -33,7 +33,7 @@ class transformer_network {
   static vq::result<transformer_network, vq::failure> build(const quantized_graph& q) {
     transformer_network built(q);
     for (index_type i = 0; i < q.network.size(); ++i) {
-      auto kernel = std::visit(transformer_kernel_builder<Execution>(q, i), q.network[i].op);
+      auto kernel = prepare_mixed<Execution>(q, i);
       const node& n = q.network[i];
       if (!kernel) return refused(n, kernel.error());
       built.scratch_ = std::max(built.scratch_, kernel->scratch);

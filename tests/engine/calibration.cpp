@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include <vq/io/safetensors_reader.hpp>
 #include <vq/io/safetensors_writer.hpp>
 
 #include "quantized.hpp"

@@ -4,6 +4,8 @@
 #include <string>
 #include <vector>
 
+#include <vq/io/safetensors_reader.hpp>
+
 #include "bundled.hpp"
 
 namespace {

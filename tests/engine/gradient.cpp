@@ -45,11 +45,10 @@ void same_as_differences(const engine::operation& op, const std::vector<shape_ty
     gradients.push_back(found[i].data());
   }
   std::vector<float> y(engine::at(engine::volume(out)));
-  const auto forward = std::visit([&](const auto& o) { return engine::prepare(o, in, out); }, op);
+  const auto forward = engine::kernel_of(op, in, out);
   std::vector<float> scratch(engine::at(forward.scratch));
   forward.run(pointers, y.data(), scratch.data());
-  std::visit([&](const auto& o) { return engine::reversed(o, in, out); },
-             op)({pointers, y.data(), weights.data(), gradients});
+  engine::gradient_kernel_of(op, in, out)({pointers, y.data(), weights.data(), gradients});
 
   std::vector<vector> exact;
   for (const auto& values : x) exact.emplace_back(values.begin(), values.end());

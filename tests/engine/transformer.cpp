@@ -8,6 +8,7 @@
 #include <vq/simd.hpp>
 
 #include "bundled.hpp"
+#include "engine/graph_part.hpp"
 #include "engine/path_check.hpp"
 #include "engine/transformer_calibration.hpp"
 #include "engine/transformer_network.hpp"

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include <vq/io/atomic_file.hpp>
+#include <vq/io/safetensors_reader.hpp>
 #include <vq/io/safetensors_writer.hpp>
 
 #include "engine/bundled.hpp"

@@ -11,6 +11,7 @@
 #include "catch.hpp"
 #include "engine/bundled.hpp"
 #include "engine/int8_kernel.hpp"
+#include "engine/int8_layer.hpp"
 #include "engine/safety/quantized_model.hpp"
 
 namespace {

@@ -267,7 +267,7 @@ class graph_subject final : public subject {
     options_.run(images_, [&](index_type i, index_type worker) {
       network.run(image(0, i), memory[at(worker)], [&](index_type n, std::span<float> output) {
         if (const auto f = base_.inputs.find(n); f != base_.inputs.end()) {
-          static_cast<void>(simulate(vq::simd::native, f->second, output));
+          static_cast<void>(simulate(f->second, output));
         }
         const auto cut = at_cut_.find(n);
         if (n == 0 || cut == at_cut_.end()) return;
@@ -291,7 +291,7 @@ class graph_subject final : public subject {
           network.run(image(cut, i), memory[at(worker)], [&](index_type n, std::span<float> x) {
             const auto format = v.inputs.find(n + cut);
             if (n > 0 && format != v.inputs.end()) {
-              static_cast<void>(simulate(vq::simd::native, format->second, x));
+              static_cast<void>(simulate(format->second, x));
             }
           });
       std::copy(out.begin(), out.end(), table.values.begin() + i * table.classes);

@@ -2,8 +2,11 @@
 
 #include <utility>
 
+#include <vq/io/safetensors_reader.hpp>
+
 #include "engine/graph_passes.hpp"
 #include "engine/model.hpp"
+#include "engine/model_config.hpp"
 #include "engine/sensitivity/graph_subject.hpp"
 #include "engine/sensitivity/language_subject.hpp"
 #include "engine/sensitivity/proxy_subject.hpp"

@@ -11,6 +11,7 @@
 
 #include <vq/analyze/sensitivity_proxy.hpp>
 
+#include "engine/float_conv2d.hpp"
 #include "engine/float_executor.hpp"
 #include "engine/gradient.hpp"
 #include "engine/layer_rows.hpp"
