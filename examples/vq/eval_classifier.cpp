@@ -10,6 +10,7 @@
 #include "engine/evaluation.hpp"
 #include "engine/float_executor.hpp"
 #include "engine/language/recipe_formats.hpp"
+#include "engine/simulated_weight.hpp"
 #include "eval.hpp"
 
 namespace tool {

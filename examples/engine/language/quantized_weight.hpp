@@ -6,7 +6,6 @@
 #ifndef ENGINE_LANGUAGE_QUANTIZED_WEIGHT_HPP
 #define ENGINE_LANGUAGE_QUANTIZED_WEIGHT_HPP
 
-#include <span>
 #include <string_view>
 
 #include <vq/core/result.hpp>
@@ -19,9 +18,6 @@ enum class weight_path {
   packed,    // the kernel, where there is one
   simulated  // always floats
 };
-
-// Rounds values to "f16" or "bf16"; other formats leave them alone.
-void round_to(std::string_view format, std::span<float> values);
 
 // `floats` unchanged for formats that only round_to knows, "keep" and "f32".
 // Errors: not_found (no such format), not_finite.

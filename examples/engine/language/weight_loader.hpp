@@ -17,6 +17,7 @@
 
 #include "engine/language/normalization.hpp"
 #include "engine/language/quantized_weight.hpp"
+#include "engine/simulated_weight.hpp"
 #include "engine/tensor_loading.hpp"
 
 namespace engine {

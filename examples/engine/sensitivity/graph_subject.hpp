@@ -30,8 +30,8 @@
 #include "engine/graph_part.hpp"
 #include "engine/output_format.hpp"
 #include "engine/parallel.hpp"
-#include "engine/sensitivity/simulated_weight.hpp"
 #include "engine/sensitivity/subject.hpp"
+#include "engine/simulated_weight.hpp"
 
 namespace engine {
 

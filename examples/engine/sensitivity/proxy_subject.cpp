@@ -15,7 +15,7 @@
 #include "engine/float_executor.hpp"
 #include "engine/gradient.hpp"
 #include "engine/layer_rows.hpp"
-#include "engine/sensitivity/simulated_weight.hpp"
+#include "engine/simulated_weight.hpp"
 #include "engine/weight_quantization.hpp"
 
 namespace engine {

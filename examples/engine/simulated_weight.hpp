@@ -5,19 +5,21 @@
 //
 // "keep" and "f32" leave the weight alone, "f16" and "bf16" round it. In place. Errors: not_found
 // (the menu has no such format), not_finite.
-#ifndef ENGINE_SENSITIVITY_SIMULATED_WEIGHT_HPP
-#define ENGINE_SENSITIVITY_SIMULATED_WEIGHT_HPP
+#ifndef ENGINE_SIMULATED_WEIGHT_HPP
+#define ENGINE_SIMULATED_WEIGHT_HPP
 
+#include <array>
 #include <cstdint>
 #include <functional>
+#include <span>
 #include <string_view>
 #include <vector>
 
-#include <vq/core/half.hpp>
 #include <vq/plan/weight_formats.hpp>
 #include <vq/quantizer/double_quantized.hpp>
 #include <vq/quantizer/fake_quantize.hpp>
 #include <vq/quantizer/fit.hpp>
+#include <vq/quantizer/fit_quantize.hpp>
 
 #include "engine/tensor.hpp"
 
@@ -26,32 +28,41 @@ namespace engine {
 using weight_view = vq::tensor_view<float, 2>;  // output channels times everything else
 using weight_simulation = std::function<vq::status(std::string_view format, weight_view weight)>;
 
+// Rounds values to "f16" or "bf16"; other formats leave them alone.
+void round_to(std::string_view format, std::span<float> values);
+
+// Puts the scales in the place of those that double quantization would recover.
+template <class Storage>
+vq::status nest_scales(std::vector<vq::scale_param>& scales) {
+  constexpr vq::quantizer<vq::nf4, vq::per_block<64>, Storage> q;  // any, for its scales
+  const auto need = Storage::scale_quantizer::required(std::array{std::ssize(scales)});
+  std::vector<std::uint8_t> codes(at(need.codes));
+  std::vector<vq::scale_param> absmax(at(need.params));
+  vq::nested_scales nested{.codes = codes, .absmax = absmax};
+  if (const auto s = vq::quantize_scales(q, scales, nested); s != vq::status::ok) return s;
+  return vq::dequantize_scales(vq::scalar, q, nested, scales);
+}
+
 template <class Q>
 vq::status simulate_weight_as(weight_view weight) {
   // Storage changes no values, but for scales that are codes themselves.
   constexpr vq::quantizer<typename Q::policy_type, typename Q::granularity_type> q;
   std::vector<typename Q::param_type> params(at(q.required(weight).params));
-  if (const auto s = vq::fit(q, weight, params); s != vq::status::ok) return s;
-  if constexpr (vq::has_nested_scales<Q>) {
-    const vq::sizes need = vq::required_scales(Q{}, weight);
-    std::vector<std::uint8_t> codes(at(need.codes));
-    std::vector<vq::scale_param> absmax(at(need.params));
-    vq::nested_scales nested{.codes = codes, .absmax = absmax};
-    if (const auto s = vq::quantize_scales(Q{}, params, nested); s != vq::status::ok) return s;
-    const auto s = vq::dequantize_scales(vq::scalar, Q{}, nested, params);
-    if (s != vq::status::ok) return s;
+  if constexpr (vq::has_nested_scales<Q>) {  // codes belong to the scales as they were before
+    std::vector<std::uint8_t> codes(at(q.required(weight).codes));
+    auto s = vq::fit_quantize(q, weight, params, codes);
+    if (s == vq::status::ok) s = nest_scales<typename Q::storage_type>(params);
+    return s == vq::status::ok ? vq::dequantize(q, codes, params, weight) : s;
+  } else {
+    const auto s = vq::fit(q, weight, params);
+    return s == vq::status::ok ? vq::fake_quantize(q, weight, params, weight) : s;
   }
-  return vq::fake_quantize(q, weight, params, weight);
 }
 
 template <class Menu>
 vq::status simulate_weight(std::string_view format, weight_view weight) {
   if (vq::is_unquantized(format)) {
-    const bool half = format == "f16", short_half = format == "bf16";
-    for (index_type i = 0; i < weight.size() && (half || short_half); ++i) {
-      float& value = weight.data_handle()[i];
-      value = half ? static_cast<float>(vq::half(value)) : static_cast<float>(vq::bfloat16(value));
-    }
+    round_to(format, {weight.data_handle(), at(weight.size())});
     return vq::status::ok;
   }
   vq::status s = vq::status::not_found;
