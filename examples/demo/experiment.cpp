@@ -16,7 +16,7 @@
 #include "engine/evaluation.hpp"
 #include "engine/fake_quantization.hpp"
 #include "engine/float_executor.hpp"
-#include "engine/int8_network.hpp"
+#include "engine/integer_network.hpp"
 #include "engine/path_check.hpp"
 
 namespace demo {

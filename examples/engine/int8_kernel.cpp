@@ -1,5 +1,4 @@
-#include "engine/int8_kernel.hpp"
-
+#include <array>
 #include <optional>
 #include <variant>
 #include <vector>
@@ -8,6 +7,7 @@
 #include <vq/simd.hpp>
 
 #include "engine/int8_layer.hpp"
+#include "engine/integer_kernel.hpp"
 
 namespace engine {
 namespace {
@@ -26,9 +26,9 @@ class int8_kernel_builder {
 
   kernel_or_status operator()(const input&) const {
     if (!out_) return vq::status::bad_argument;
-    return int8_kernel{
-        [size = at(volume(node_.shape)), format = *q_.outputs[0]](const int8_call& c) {
-          return encode(E{}, format, {c.image, size}, {c.codes, size});
+    return integer_kernel{
+        [size = volume(node_.shape), format = *q_.outputs[0]](const integer_call& c) {
+          return encode(E{}, format, {as_floats(c.in[0]), at(size)}, as_codes(c.out, size));
         }};
   }
 
@@ -41,12 +41,13 @@ class int8_kernel_builder {
     const vq::window2d window{{op.stride, op.stride}, vq::pad_evenly(op.padding), {1, 1}};
     const shape_type from = q_.network[node_.inputs[0]].shape;
     const auto x = as_nchw<const activation_code>(nullptr, from);
-    return int8_kernel{[layer = *prepared, window, from, to = node_.shape](const int8_call& c) {
-                         return vq::conv2d(E{}, as_nchw(c.in[0], from), layer.in_zero_point,
-                                           layer.weights->view, layer.bias, window,
-                                           layer.to_codes(), as_nchw(c.codes, to), c.scratch);
-                       },
-                       vq::conv2d_workspace(E{}, x, prepared->weights->view, window)};
+    return integer_kernel{
+        [layer = *prepared, window, from, to = node_.shape](const integer_call& c) {
+          return vq::conv2d(E{}, as_nchw(as_codes(c.in[0]), from), layer.in_zero_point,
+                            layer.weights->view, layer.bias, window, layer.to_codes(),
+                            as_nchw(as_codes(c.out), to), c.scratch);
+        },
+        vq::conv2d_workspace(E{}, x, prepared->weights->view, window)};
   }
 
   kernel_or_status operator()(const linear& op) const {
@@ -56,24 +57,24 @@ class int8_kernel_builder {
         prepare_layer(*weight_, {outputs, inputs, 1, 1}, 1, in_[0]->param, out_, op.clamp);
     if (!prepared) return prepared.error();
     const index_type rows = volume(node_.shape) / outputs;
-    const auto run = [layer = *prepared, rows, inputs, outputs](const int8_call& c,
+    const auto run = [layer = *prepared, rows, inputs, outputs](const integer_call& c,
                                                                 const auto& stage, auto* to) {
-      const vq::tensor_view<const activation_code, 2> x(c.in[0], {rows, inputs});
+      const vq::tensor_view<const activation_code, 2> x(as_codes(c.in[0]), {rows, inputs});
       return vq::linear(E{}, x, layer.in_zero_point, layer.weights->view, layer.bias, stage,
                         {to, {rows, outputs}}, c.scratch);
     };
     const vq::tensor_view<const activation_code, 2> x(nullptr, {rows, inputs});
     const index_type scratch = vq::linear_workspace(E{}, x, prepared->weights->view);
     if (out_) {
-      return int8_kernel{[layer = *prepared, run](const int8_call& c) {
-                           return run(c, layer.to_codes(), c.codes);
-                         },
-                         scratch};
+      return integer_kernel{[layer = *prepared, run](const integer_call& c) {
+                              return run(c, layer.to_codes(), as_codes(c.out));
+                            },
+                            scratch};
     }
-    return int8_kernel{[layer = *prepared, run](const int8_call& c) {
-                         return run(c, layer.to_floats(), c.floats);
-                       },
-                       scratch};
+    return integer_kernel{[layer = *prepared, run](const integer_call& c) {
+                            return run(c, layer.to_floats(), as_floats(c.out));
+                          },
+                          scratch};
   }
 
   kernel_or_status operator()(const add& op) const {
@@ -81,10 +82,10 @@ class int8_kernel_builder {
     const auto param =
         vq::fit_add(in_[0]->param, in_[1]->param, out_->param, out_->within(op.clamp));
     if (!param) return param.error();
-    return int8_kernel{[p = *param, size = volume(node_.shape)](const int8_call& c) {
+    return integer_kernel{[p = *param, size = volume(node_.shape)](const integer_call& c) {
       using codes = vq::tensor_view<const activation_code, 1>;
-      return vq::add(E{}, p, codes(c.in[0], {size}), codes(c.in[1], {size}),
-                     vq::tensor_view<activation_code, 1>(c.codes, {size}));
+      return vq::add(E{}, p, codes(as_codes(c.in[0]), {size}), codes(as_codes(c.in[1]), {size}),
+                     vq::tensor_view<activation_code, 1>(as_codes(c.out), {size}));
     }};
   }
 
@@ -96,11 +97,11 @@ class int8_kernel_builder {
     const auto s =
         vq::find_multipliers<vq::float_multiplier>(in_[0]->param, mean, out_->param, multiplier);
     if (s != vq::status::ok) return s;
-    return int8_kernel{[multiplier, from, to = node_.shape, zero = in_[0]->param.zero_point,
-                        out = *out_](const int8_call& c) {
+    return integer_kernel{[multiplier, from, to = node_.shape, zero = in_[0]->param.zero_point,
+                           out = *out_](const integer_call& c) {
       const vq::to_codes<activation_code> stage{multiplier, out.param.zero_point, out.codes};
-      return vq::global_average_pool(E{}, as_nchw(c.in[0], from), zero, stage,
-                                     as_nchw(c.codes, to));
+      return vq::global_average_pool(E{}, as_nchw(as_codes(c.in[0]), from), zero, stage,
+                                     as_nchw(as_codes(c.out), to));
     }};
   }
 

@@ -17,7 +17,7 @@
 
 #include "engine/fake_quantization.hpp"
 #include "engine/image_set.hpp"
-#include "engine/int8_network.hpp"
+#include "engine/integer_network.hpp"
 
 namespace engine {
 

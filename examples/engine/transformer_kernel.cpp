@@ -1,5 +1,3 @@
-#include "engine/transformer_kernel.hpp"
-
 #include <algorithm>
 #include <cmath>
 #include <optional>
@@ -10,8 +8,8 @@
 #include <vq/simd.hpp>
 
 #include "engine/float_kernel.hpp"
-#include "engine/int8_kernel.hpp"
 #include "engine/int8_layer.hpp"
+#include "engine/integer_kernel.hpp"
 
 namespace engine {
 namespace {
@@ -33,8 +31,6 @@ vq::result<vq::code_planes> planes_of(const output_format& format) {
 template <vq::execution E>
 class transformer_kernel_builder {
  public:
-  using kernel_type = vq::result<mixed_kernel>;
-
   transformer_kernel_builder(const quantized_graph& q, index_type i)
       : q_(q),
         node_(q.network[i]),
@@ -47,7 +43,7 @@ class transformer_kernel_builder {
     }
   }
 
-  kernel_type operator()(const conv2d& op) const {
+  kernel_or_status operator()(const conv2d& op) const {
     const auto* in = evenly_spaced(0);
     if (in == nullptr || !weight_ || out_) return vq::status::bad_argument;
     const auto& s = op.weight.shape;
@@ -55,8 +51,8 @@ class transformer_kernel_builder {
     if (!layer) return layer.error();
     const vq::window2d window{{op.stride, op.stride}, vq::pad_evenly(op.padding), {1, 1}};
     const auto x = as_nchw<const activation_code>(nullptr, shapes_[0]);
-    return mixed_kernel{
-        [layer = *layer, window, from = shapes_[0], to = node_.shape](const mixed_call& c) {
+    return integer_kernel{
+        [layer = *layer, window, from = shapes_[0], to = node_.shape](const integer_call& c) {
           return vq::conv2d(E{}, as_nchw(as_codes(c.in[0], volume(from)).data(), from),
                             layer.in_zero_point, layer.weights->view, layer.bias, window,
                             layer.to_floats(), as_nchw(as_floats(c.out), to), c.scratch);
@@ -64,33 +60,33 @@ class transformer_kernel_builder {
         vq::conv2d_workspace(E{}, x, layer->weights->view, window)};
   }
 
-  kernel_type operator()(const linear& op) const {
+  kernel_or_status operator()(const linear& op) const {
     if (!weight_ || !in_[0]) return vq::status::bad_argument;
     const auto* in = affine_of(*in_[0]);
     return in == nullptr ? planar(op) : evenly_spaced(op, *in);
   }
 
-  kernel_type operator()(const attention_scores& op) const {
+  kernel_or_status operator()(const attention_scores& op) const {
     const auto *q = evenly_spaced(0), *k = evenly_spaced(1);
     if (q == nullptr || k == nullptr || out_) return vq::status::bad_argument;
     const vq::attention_shape s = heads_of(op.heads, shapes_[0], shapes_[1]);
     const float factor = 1 / std::sqrt(static_cast<float>(s.features));
-    return mixed_kernel{[=, q = *q, k = *k, size = at(size_)](const mixed_call& c) {
-                          return vq::attention_scores(E{}, s,
-                                                      {as_codes(c.in[0], s.queries * s.row()), q},
-                                                      {as_codes(c.in[1], s.keys * s.row()), k},
-                                                      factor, {as_floats(c.out), size}, c.scratch);
-                        },
-                        vq::attention_workspace(E{}, s)};
+    return integer_kernel{[=, q = *q, k = *k, size = at(size_)](const integer_call& c) {
+                            return vq::attention_scores(
+                                E{}, s, {as_codes(c.in[0], s.queries * s.row()), q},
+                                {as_codes(c.in[1], s.keys * s.row()), k}, factor,
+                                {as_floats(c.out), size}, c.scratch);
+                          },
+                          vq::attention_workspace(E{}, s)};
   }
 
-  kernel_type operator()(const attention_context& op) const {
+  kernel_or_status operator()(const attention_context& op) const {
     const auto* v = evenly_spaced(1);
     if (v == nullptr || !in_[0] || !out_) return vq::status::bad_argument;
     const vq::attention_shape s = heads_of(op.heads, node_.shape, shapes_[1]);
     const auto multiplied = [&](const auto& probabilities) {
-      return mixed_kernel{
-          [=, v = *v, size = size_, format = *out_](const mixed_call& c) {
+      return integer_kernel{
+          [=, v = *v, size = size_, format = *out_](const integer_call& c) {
             const std::span<float> by_head(c.floats, at(size)), by_token(c.floats + size, at(size));
             const auto p = as_codes(c.in[0], s.heads * s.queries * s.keys);
             const auto done =
@@ -113,37 +109,37 @@ class transformer_kernel_builder {
     return multiplied(*planes);
   }
 
-  kernel_type operator()(const batch_norm&) const { return vq::status::bad_argument; }
+  kernel_or_status operator()(const batch_norm&) const { return vq::status::bad_argument; }
 
   // In floats, whatever becomes of the result.
   template <class Other>
-  kernel_type operator()(const Other&) const {
+  kernel_or_status operator()(const Other&) const {
     for (const auto& format : in_) {
       if (format) return vq::status::bad_argument;
     }
     const float_kernel kernel = kernel_of(node_.op, shapes_, node_.shape);
-    const auto compute = [kernel, count = in_.size()](const mixed_call& c, float* out,
+    const auto compute = [kernel, count = in_.size()](const integer_call& c, float* out,
                                                       float* scratch) {
       const std::array<const float*, 2> in{as_floats(c.in[0]), as_floats(c.in[1])};
       kernel.run({in.data(), count}, out, scratch);
     };
     if (!out_) {
-      return mixed_kernel{[compute](const mixed_call& c) {
-                            compute(c, as_floats(c.out), c.floats);
-                            return vq::status::ok;
-                          },
-                          0, kernel.scratch};
+      return integer_kernel{[compute](const integer_call& c) {
+                              compute(c, as_floats(c.out), c.floats);
+                              return vq::status::ok;
+                            },
+                            0, kernel.scratch};
     }
-    return mixed_kernel{[compute, size = size_, format = *out_](const mixed_call& c) {
-                          compute(c, c.floats, c.floats + size);
-                          return encode(E{}, format, {c.floats, at(size)}, as_codes(c.out, size));
-                        },
-                        0, size_ + kernel.scratch};
+    return integer_kernel{[compute, size = size_, format = *out_](const integer_call& c) {
+                            compute(c, c.floats, c.floats + size);
+                            return encode(E{}, format, {c.floats, at(size)}, as_codes(c.out, size));
+                          },
+                          0, size_ + kernel.scratch};
   }
 
   // The image arrives as floats.
-  kernel_type operator()(const input&) const {
-    return mixed_kernel{[size = size_, format = out_](const mixed_call& c) {
+  kernel_or_status operator()(const input&) const {
+    return integer_kernel{[size = size_, format = out_](const integer_call& c) {
       const std::span<const float> image(as_floats(c.in[0]), at(size));
       if (format) return encode(E{}, *format, image, as_codes(c.out, size));
       std::copy(image.begin(), image.end(), as_floats(c.out));
@@ -161,13 +157,13 @@ class transformer_kernel_builder {
     return {queries[0], keys[0], heads, queries[1] / heads};
   }
 
-  kernel_type evenly_spaced(const linear& op, const vq::affine_param& in) const {
+  kernel_or_status evenly_spaced(const linear& op, const vq::affine_param& in) const {
     const index_type outputs = op.weight.extent(0), inputs = op.weight.extent(1);
     const auto layer = prepare_layer(*weight_, {outputs, inputs, 1, 1}, 1, in, {}, op.clamp);
     if (!layer) return layer.error();
     const index_type rows = size_ / outputs;
     const vq::tensor_view<const activation_code, 2> shape(nullptr, {rows, inputs});
-    const auto run = [layer = *layer, rows, inputs, outputs](const mixed_call& c, float* to) {
+    const auto run = [layer = *layer, rows, inputs, outputs](const integer_call& c, float* to) {
       const vq::tensor_view<const activation_code, 2> x(as_codes(c.in[0], rows * inputs).data(),
                                                         {rows, inputs});
       return vq::linear(E{}, x, layer.in_zero_point, layer.weights->view, layer.bias,
@@ -177,7 +173,7 @@ class transformer_kernel_builder {
   }
 
   // Codes in planes to floats.
-  kernel_type planar(const linear& op) const {
+  kernel_or_status planar(const linear& op) const {
     const auto planes = planes_of(*in_[0]);
     if (!planes) return planes.error();
     const index_type outputs = op.weight.extent(0), inputs = op.weight.extent(1);
@@ -185,7 +181,7 @@ class transformer_kernel_builder {
     if (!layer) return layer.error();
     const index_type rows = size_ / outputs;
     const auto run = [layer = *layer, planes = *planes, rows, inputs, size = at(size_)](
-                         const mixed_call& c, float* to) {
+                         const integer_call& c, float* to) {
       return vq::planar_linear(E{}, as_codes(c.in[0], rows * inputs), rows, planes,
                                layer.weights->view, layer.scales, layer.float_bias, {to, size},
                                c.scratch);
@@ -195,11 +191,11 @@ class transformer_kernel_builder {
 
   // run(call, floats): what it computes becomes codes where the output has a format.
   template <class Run>
-  mixed_kernel to_output(Run run, index_type scratch) const {
+  integer_kernel to_output(Run run, index_type scratch) const {
     if (!out_) {
-      return {[run](const mixed_call& c) { return run(c, as_floats(c.out)); }, scratch};
+      return {[run](const integer_call& c) { return run(c, as_floats(c.out)); }, scratch};
     }
-    return {[run, size = size_, format = *out_](const mixed_call& c) {
+    return {[run, size = size_, format = *out_](const integer_call& c) {
               const vq::status s = run(c, c.floats);
               if (s != vq::status::ok) return s;
               return encode(E{}, format, {c.floats, at(size)}, as_codes(c.out, size));
@@ -219,11 +215,10 @@ class transformer_kernel_builder {
 }  // namespace
 
 template <vq::execution E>
-vq::result<mixed_kernel> prepare_mixed(const quantized_graph& q, index_type i) {
+kernel_or_status prepare_mixed(const quantized_graph& q, index_type i) {
   return std::visit(transformer_kernel_builder<E>(q, i), q.network[i].op);
 }
-template vq::result<mixed_kernel> prepare_mixed<vq::scalar_t>(const quantized_graph&, index_type);
-template vq::result<mixed_kernel> prepare_mixed<vq::simd::native_t>(const quantized_graph&,
-                                                                    index_type);
+template kernel_or_status prepare_mixed<vq::scalar_t>(const quantized_graph&, index_type);
+template kernel_or_status prepare_mixed<vq::simd::native_t>(const quantized_graph&, index_type);
 
 }  // namespace engine

@@ -1,6 +1,4 @@
 // The integer network against the reference kernels and against its simulation in floats.
-#include "engine/int8_network.hpp"
-
 #include <algorithm>
 #include <span>
 #include <string>
@@ -9,6 +7,7 @@
 #include <vq/simd.hpp>
 
 #include "engine/equalization.hpp"
+#include "engine/integer_network.hpp"
 #include "engine/path_check.hpp"
 #include "quantized.hpp"
 

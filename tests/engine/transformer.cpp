@@ -9,9 +9,9 @@
 
 #include "bundled.hpp"
 #include "engine/graph_part.hpp"
+#include "engine/integer_network.hpp"
 #include "engine/path_check.hpp"
 #include "engine/transformer_calibration.hpp"
-#include "engine/transformer_network.hpp"
 
 namespace {
 

@@ -10,8 +10,8 @@
 
 #include "catch.hpp"
 #include "engine/bundled.hpp"
-#include "engine/int8_kernel.hpp"
 #include "engine/int8_layer.hpp"
+#include "engine/integer_kernel.hpp"
 #include "engine/safety/quantized_model.hpp"
 
 namespace {

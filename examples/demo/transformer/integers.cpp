@@ -1,7 +1,7 @@
 #include <vq/simd.hpp>
 
 #include "demo/transformer/measure.hpp"
-#include "engine/transformer_network.hpp"
+#include "engine/integer_network.hpp"
 
 namespace demo {
 

@@ -1,26 +1,29 @@
-// Runs a quantized transformer one image at a time: every matrix product in integers, layer norm,
-// softmax, GELU and residual sums in floats.
+// Runs a quantized network one image at a time: vq/nn does the arithmetic, this header brings codes
+// from layer to layer.
 //
-//   auto network = transformer_network<vq::simd::native_t>::build(quantized);
+//   auto network = int8_network<vq::simd::native_t>::build(quantized);
 //   auto memory = network->workspace();
 //   std::span<const float> logits = network->run(image, memory);
 //
+// int8_network multiplies, adds and pools integers from the first layer to the last, which gives
+// floats; transformer_network computes norms, softmax, GELU and residual sums in floats in between.
 // Memory is planned once; run() never allocates.
-#ifndef ENGINE_TRANSFORMER_NETWORK_HPP
-#define ENGINE_TRANSFORMER_NETWORK_HPP
+#ifndef ENGINE_INTEGER_NETWORK_HPP
+#define ENGINE_INTEGER_NETWORK_HPP
 
 #include <algorithm>
 #include <span>
 #include <utility>
 #include <vector>
 
+#include "engine/integer_kernel.hpp"
 #include "engine/memory_plan.hpp"
-#include "engine/transformer_kernel.hpp"
 
 namespace engine {
 
-template <vq::execution Execution>
-class transformer_network {
+// Prepare: the kernel of a node.
+template <auto Prepare>
+class integer_network {
  public:
   struct workspace_type {
     aligned_vector<std::byte> tensors;
@@ -28,12 +31,12 @@ class transformer_network {
     aligned_vector<float> floats;
   };
 
-  // Errors: bad_argument where a layer has no integer kernel for its formats (weights in codes that
-  // read floats, a batch norm); what vq/nn refuses.
-  static vq::result<transformer_network, vq::failure> build(const quantized_graph& q) {
-    transformer_network built(q);
+  // Errors: bad_argument where a layer has no kernel for its formats (weights in codes that read
+  // floats, a batch norm that was not folded); what vq/nn refuses.
+  static vq::result<integer_network, vq::failure> build(const quantized_graph& q) {
+    integer_network built(q);
     for (index_type i = 0; i < q.network.size(); ++i) {
-      auto kernel = prepare_mixed<Execution>(q, i);
+      auto kernel = Prepare(q, i);
       const node& n = q.network[i];
       if (!kernel) return refused(n, kernel.error());
       built.scratch_ = std::max(built.scratch_, kernel->scratch);
@@ -75,13 +78,13 @@ class transformer_network {
 
  private:
   struct step {
-    mixed_kernel kernel;
+    integer_kernel kernel;
     std::vector<index_type> inputs;
     index_type size;
     bool gives_codes;
   };
 
-  explicit transformer_network(const quantized_graph& q) : plan_(plan_memory(sizes_of(q), 64)) {}
+  explicit integer_network(const quantized_graph& q) : plan_(plan_memory(sizes_of(q), 64)) {}
 
   static tensor_sizes sizes_of(const quantized_graph& q) {
     tensor_sizes sizes(q.network);
@@ -98,7 +101,7 @@ class transformer_network {
 
   vq::status step_forward(std::size_t i, const float* image, workspace_type& memory) const {
     const step& s = steps_[i];
-    mixed_call call;
+    integer_call call;
     call.in[0] = reinterpret_cast<const std::byte*>(image);
     for (std::size_t k = 0; k < s.inputs.size(); ++k) {
       call.in[k] = memory.tensors.data() + plan_.offset[at(s.inputs[k])];
@@ -113,6 +116,11 @@ class transformer_network {
   std::vector<step> steps_;
   index_type scratch_ = 0, floats_ = 0;
 };
+
+template <vq::execution E>
+using int8_network = integer_network<&prepare_int8<E>>;
+template <vq::execution E>
+using transformer_network = integer_network<&prepare_mixed<E>>;
 
 }  // namespace engine
 
