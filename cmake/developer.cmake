@@ -36,7 +36,8 @@ if(VQ_NATIVE)
   check_cxx_compiler_flag(-march=native VQ_HAS_MARCH_NATIVE)
   if(VQ_HAS_MARCH_NATIVE)
     target_compile_options(vq_native INTERFACE -march=native
-      # GCC's own avx512fintrin.h
-      $<$<CXX_COMPILER_ID:GNU>:-Wno-uninitialized> $<$<CXX_COMPILER_ID:GNU>:-Wno-maybe-uninitialized>)
+      # GCC's own avx512fintrin.h, the last one where intrinsics are macros
+      $<$<CXX_COMPILER_ID:GNU>:-Wno-uninitialized> $<$<CXX_COMPILER_ID:GNU>:-Wno-maybe-uninitialized>
+      $<$<AND:$<CXX_COMPILER_ID:GNU>,$<CONFIG:Debug>>:-Wno-sign-conversion>)
   endif()
 endif()
