@@ -10,8 +10,26 @@
 #   target_include_directories(my_kernels PRIVATE include)
 #   target_link_libraries(app PRIVATE my_kernels)
 #
-# Formats that differ in their granularity only are one format: list them once.
+# Formats that differ in their granularity only are one format: list them once. VQ_DISPATCH_ISAS leaves
+# out instruction sets that nobody will run, which saves most of the time to compile.
 include(${CMAKE_CURRENT_LIST_DIR}/instruction_sets.cmake)
+set(VQ_DISPATCH_ISAS "" CACHE STRING
+  "Instruction sets above the baseline that vq::dispatch holds (empty: all of ${vq_isas})")
+set(vq_dispatched_isas ${vq_isas})
+if(VQ_DISPATCH_ISAS)
+  list(GET vq_isas 0 vq_baseline)
+  foreach(tag IN LISTS VQ_DISPATCH_ISAS)
+    if(NOT tag IN_LIST vq_isas)
+      message(FATAL_ERROR "VQ_DISPATCH_ISAS: ${tag} is none of ${vq_isas}")
+    endif()
+  endforeach()
+  foreach(tag IN LISTS vq_isas)  # keeps their order, the best last
+    if(NOT tag STREQUAL vq_baseline AND NOT tag IN_LIST VQ_DISPATCH_ISAS)
+      list(REMOVE_ITEM vq_dispatched_isas ${tag})
+    endif()
+  endforeach()
+endif()
+string(REPLACE ";" ", " vq_dispatched_archs "${vq_dispatched_isas}")
 set(vq_dispatch_dir ${CMAKE_CURRENT_LIST_DIR}/dispatch)
 
 function(vq_add_dispatch target)
@@ -55,7 +73,7 @@ function(_vq_add_dispatch target)
   set(sources ${folder}/choice.cpp)
   foreach(group IN LISTS groups)
     set(operations "${${group}}")
-    foreach(tag IN LISTS vq_isas)
+    foreach(tag IN LISTS vq_dispatched_isas)
       set(unit ${folder}/${group}/${tag}.cpp)
       configure_file(${vq_dispatch_dir}/wide.cpp.in ${unit} @ONLY)
       list(APPEND sources ${unit})

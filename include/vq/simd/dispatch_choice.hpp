@@ -17,8 +17,8 @@
 
 namespace vq::inline v1::simd {
 
-// The name of a tag, and whether the CPU and the operating system run it. Flags of the same tags
-// stand in cmake/instruction_sets.cmake.
+// The name of a tag, whether the CPU and the operating system run it, and where that is not enough,
+// whether it is the faster choice there. Flags of the same tags stand in cmake/instruction_sets.cmake.
 template <class Arch>
 struct cpu;
 
@@ -71,12 +71,11 @@ struct cpu<avx512_bf16> {
   static constexpr const char* name = "avx512_bf16";
   static bool runs() noexcept {
     return cpu<avx512_vnni>::runs() && __builtin_cpu_supports("avx512ifma") &&
-           __builtin_cpu_supports("avx512vbmi") && __builtin_cpu_supports("avx512bf16") &&
-           __builtin_cpu_is("amd");
+           __builtin_cpu_supports("avx512vbmi") && __builtin_cpu_supports("avx512bf16");
   }
+  // Elsewhere its products of bfloat16 are slower than those of floats.
+  static bool preferred() noexcept { return __builtin_cpu_is("amd"); }
 };
-// The best last.
-using dispatched_archs = arch_list<sse2, avx2, avx2_vnni, avx512, avx512_vnni, avx512_bf16>;
 
 #elif defined(__aarch64__)
 
@@ -107,20 +106,37 @@ struct cpu<neon_i8mm> {
 #endif
   }
 };
-using dispatched_archs = arch_list<neon, neon_dotprod, neon_i8mm>;
 
 #endif
 
-// The place of the chosen tag in the list: the wish, if it is one that runs, else the best.
+// Those that are compiled, the best last; vq_add_dispatch says so.
+#if defined(VQ_DISPATCHED_ARCHS)
+using dispatched_archs = arch_list<VQ_DISPATCHED_ARCHS>;
+#elif defined(__x86_64__)
+using dispatched_archs = arch_list<sse2, avx2, avx2_vnni, avx512, avx512_vnni, avx512_bf16>;
+#elif defined(__aarch64__)
+using dispatched_archs = arch_list<neon, neon_dotprod, neon_i8mm>;
+#endif
+
+template <class Arch>
+bool worth_running() noexcept {
+  if constexpr (requires { cpu<Arch>::preferred(); }) {
+    return cpu<Arch>::runs() && cpu<Arch>::preferred();
+  } else {
+    return cpu<Arch>::runs();
+  }
+}
+
+// The place of the chosen tag in the list: the wish, if it is one that runs, else the best that is
+// worth running.
 template <class... Arch>
 int choose(arch_list<Arch...>, const char* wish) noexcept {
   const char* const names[] = {cpu<Arch>::name...};
-  const bool runs[] = {cpu<Arch>::runs()...};
+  const bool runs[] = {cpu<Arch>::runs()...}, worth[] = {worth_running<Arch>()...};
   int best = 0;
   for (int i = 0; i < arch_list<Arch...>::size; ++i) {
-    if (!runs[i]) continue;
-    if (wish != nullptr && std::strcmp(wish, names[i]) == 0) return i;
-    best = i;
+    if (wish != nullptr && runs[i] && std::strcmp(wish, names[i]) == 0) return i;
+    if (worth[i]) best = i;
   }
   return best;
 }
