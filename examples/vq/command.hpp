@@ -17,6 +17,7 @@
 #include <atomic>
 #include <functional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include <CLI/CLI.hpp>
@@ -53,6 +54,11 @@ struct report {
 };
 
 using outcome = vq::result<report, vq::failure>;
+
+// What was asked for cannot be.
+inline vq::failure wrong_request(std::string text) {
+  return {vq::status::bad_argument, std::move(text)};
+}
 
 struct command {
   CLI::App* app = nullptr;

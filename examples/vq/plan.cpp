@@ -57,8 +57,6 @@ std::int64_t bytes_for(const vq::sensitivity_table& t, const std::vector<vq::ten
   return static_cast<std::int64_t>(bytes);
 }
 
-vq::failure wrong(std::string text) { return {vq::status::bad_argument, std::move(text)}; }
-
 // "vision=4" or "head=8"
 vq::result<std::map<vq::component, int>, vq::failure> least_bits(
     const std::vector<std::string>& texts) {
@@ -68,8 +66,8 @@ vq::result<std::map<vq::component, int>, vq::failure> least_bits(
     const auto name = vq::component_from_name(part);
     const std::string bits = part.size() < text.size() ? text.substr(part.size() + 1) : "";
     if (!name || bits.size() != 1 || bits[0] < '2' || bits[0] > '8') {
-      return wrong(vq::sentence("--least-bits ", vq::in_quotes(text),
-                                ": expected a component and 2 to 8 bits, like vision=4"));
+      return wrong_request(vq::sentence("--least-bits ", vq::in_quotes(text),
+                                        ": expected a component and 2 to 8 bits, like vision=4"));
     }
     least[*name] = bits[0] - '0';
   }
@@ -88,7 +86,7 @@ outcome plan(const plan_command_options& o, const context&) {
   }
   for (const std::string& format : o.formats) {
     if (std::ranges::find(table_used.formats, format) == table_used.formats.end()) {
-      return wrong(vq::sentence(o.table, ": has no format ", vq::in_quotes(format)));
+      return wrong_request(vq::sentence(o.table, ": has no format ", vq::in_quotes(format)));
     }
   }
   if (!o.formats.empty()) table_used = restricted(table_used, o.formats);

@@ -24,8 +24,6 @@ namespace {
 
 using vq::index_type;
 
-vq::failure wrong(std::string text) { return {vq::status::bad_argument, std::move(text)}; }
-
 vq::result<std::vector<vq::procedure>, vq::failure> procedures_of(
     const std::vector<std::string>& names) {
   std::vector<vq::procedure> found;
@@ -38,8 +36,8 @@ vq::result<std::vector<vq::procedure>, vq::failure> procedures_of(
       found.push_back(p);
     }
     if (!known) {
-      return wrong(vq::sentence("the procedure ", vq::in_quotes(name),
-                                " is unknown; known are alone, all_but_one, cumulative"));
+      return wrong_request(vq::sentence("the procedure ", vq::in_quotes(name),
+                                        " is unknown; known are alone, all_but_one, cumulative"));
     }
   }
   return found;
@@ -51,7 +49,7 @@ vq::result<std::optional<engine::proxy>, vq::failure> proxy_of(const std::string
   for (std::size_t i = 0; i < engine::proxy_names.size(); ++i) {
     if (name == engine::proxy_names[i]) return std::optional(static_cast<engine::proxy>(i));
   }
-  return wrong(
+  return wrong_request(
       vq::sentence("the proxy ", vq::in_quotes(name),
                    " is unknown; known are output-sqnr, output-fisher, fisher, second-order"));
 }
@@ -65,8 +63,9 @@ vq::result<std::optional<vq::sensitivity_table>, vq::failure> earlier_table(
   const auto& before = file->table;
   if (file->about != now.about || before.layers != now.table.layers ||
       before.formats != now.table.formats) {
-    return wrong(vq::sentence(path, ": holds other measurements (model, data, layers or formats ",
-                              "differ); remove it or write elsewhere"));
+    return wrong_request(vq::sentence(path,
+                                      ": holds other measurements (model, data, layers or formats ",
+                                      "differ); remove it or write elsewhere"));
   }
   return std::optional(std::move(file->table));
 }

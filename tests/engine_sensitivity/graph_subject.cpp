@@ -58,7 +58,7 @@ TEST_CASE("graph subject: a layer in a format computes what its codes stand for"
   const auto s = make("resnet20");
   engine::graph expected = bundled::folded(m.network);
   const std::size_t layer = 9;
-  const std::string name = engine::module_of(s.weights()[layer].name);
+  const std::string name(vq::module_of(s.weights()[layer].name));
   for (engine::node& n : expected.nodes) {
     if (n.weight == name) round_to_4_bits(std::get<engine::conv2d>(n.op).weight);
   }

@@ -208,7 +208,7 @@ class graph_subject final : public subject {
           fitted_.empty() ? quantize_weight(v, l, formats[l]) : quantize_input(v, l, formats[l]);
       if (s != vq::status::ok) {
         return vq::failure{
-            s, vq::sentence("sensitivity: layer ", vq::in_quotes(module_of(weights_[l].name)),
+            s, vq::sentence("sensitivity: layer ", vq::in_quotes(vq::module_of(weights_[l].name)),
                             ": format ", vq::in_quotes(formats[l]), ": ", vq::describe(s))};
       }
     }

@@ -15,6 +15,7 @@
 
 #include <vq/analyze/sensitivity.hpp>
 #include <vq/io/tensor_info.hpp>
+#include <vq/plan/name_layout.hpp>
 
 #include "engine/tensor.hpp"
 
@@ -49,16 +50,10 @@ class subject {
   virtual answers_or_failure right_answers(const format_names& formats) const = 0;
 };
 
-// "encoder.0.fc1.weight" -> "encoder.0.fc1"
-inline std::string module_of(std::string name) {
-  constexpr std::string_view suffix = ".weight";
-  if (name.ends_with(suffix)) name.resize(name.size() - suffix.size());
-  return name;
-}
-
 inline std::vector<vq::sensitivity_layer> layers_of(const subject& s) {
   std::vector<vq::sensitivity_layer> layers;
-  for (const vq::tensor_info& w : s.weights()) layers.push_back({module_of(w.name), s.part()});
+  for (const vq::tensor_info& w : s.weights())
+    layers.push_back({std::string(vq::module_of(w.name)), s.part()});
   return layers;
 }
 

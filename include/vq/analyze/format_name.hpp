@@ -23,49 +23,41 @@ namespace vq::inline v1 {
 
 namespace detail {
 
-template <class Policy>
-struct policy_label {
+// Of a policy or a granularity.
+template <class T>
+struct format_label {
   static std::string text() {
-    if constexpr (requires { std::string(Policy::name); }) {
-      return Policy::name;
-    } else {
-      return sentence("custom", Policy::bits);
-    }
-  }
-};
-template <int Bits>
-struct policy_label<uniform<Bits>> {
-  static std::string text() { return sentence("int", Bits); }
-};
-template <int E, int M, class Specials, class Overflow>
-struct policy_label<minifloat<E, M, Specials, Overflow>> {
-  static std::string text() { return sentence("e", E, "m", M); }
-};
-
-template <class Granularity>
-struct granularity_label {
-  static std::string text() {
-    if constexpr (requires { std::string(Granularity::name); }) {
-      return Granularity::name;
+    if constexpr (requires { std::string(T::name); }) {
+      return T::name;
+    } else if constexpr (requires { T::bits; }) {
+      return sentence("custom", T::bits);
     } else {
       return "custom";
     }
   }
 };
+template <int Bits>
+struct format_label<uniform<Bits>> {
+  static std::string text() { return sentence("int", Bits); }
+};
+template <int E, int M, class Specials, class Overflow>
+struct format_label<minifloat<E, M, Specials, Overflow>> {
+  static std::string text() { return sentence("e", E, "m", M); }
+};
 template <>
-struct granularity_label<per_tensor> {
+struct format_label<per_tensor> {
   static std::string text() { return "tensor"; }
 };
 template <int Axis>
-struct granularity_label<per_channel<Axis>> {
+struct format_label<per_channel<Axis>> {
   static std::string text() { return Axis == 0 ? "channel" : sentence("channel", Axis); }
 };
 template <index_type N>
-struct granularity_label<per_group<N>> {
+struct format_label<per_group<N>> {
   static std::string text() { return sentence("group", N); }
 };
 template <index_type N>
-struct granularity_label<per_block<N>> {
+struct format_label<per_block<N>> {
   static std::string text() { return sentence("block", N); }
 };
 
@@ -82,8 +74,8 @@ struct storage_label<double_quantized<Group>> {
 
 template <a_quantizer Q>
 std::string format_name() {
-  return detail::policy_label<typename Q::policy_type>::text() + "-" +
-         detail::granularity_label<typename Q::granularity_type>::text() +
+  return detail::format_label<typename Q::policy_type>::text() + "-" +
+         detail::format_label<typename Q::granularity_type>::text() +
          detail::storage_label<typename Q::storage_type>::text();
 }
 

@@ -28,6 +28,7 @@
 #include <vq/io/failure.hpp>
 #include <vq/io/tensor_info.hpp>
 #include <vq/plan/component.hpp>
+#include <vq/plan/name_layout.hpp>
 #include <vq/plan/recipe.hpp>
 #include <vq/plan/weight_format.hpp>
 
@@ -75,17 +76,15 @@ constexpr bool is_table(std::string_view module_name) noexcept {
 }
 
 inline weight_kind kind_of(const tensor_info& t, const std::set<std::string_view>& names) {
-  constexpr std::string_view suffix = ".weight";
   const std::size_t rank = t.shape.size();
   const int bits = bits_of(t.type);
   const bool real =
       t.type == dtype::f16 || t.type == dtype::bf16 || t.type == dtype::f32 || t.type == dtype::f64;
-  if (!real || bits < 16 || rank < 2 || t.size() == 0 || !t.name.ends_with(suffix)) {
+  if (!real || bits < 16 || rank < 2 || t.size() == 0 || !t.name.ends_with(".weight")) {
     return weight_kind::other;
   }
   if (rank > 2) return rank <= 5 ? weight_kind::convolution : weight_kind::other;
-  const std::string_view module_name =
-      std::string_view(t.name).substr(0, t.name.size() - suffix.size());
+  const std::string_view module_name = module_of(t.name);
   if (is_table(module_name)) return weight_kind::other;
   if (module_name.ends_with(".out_proj")) {  // torch.nn.MultiheadAttention
     const std::string fused(module_name.substr(0, module_name.size() - 8));

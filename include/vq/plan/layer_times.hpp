@@ -26,19 +26,17 @@
 #include <vq/io/failure.hpp>
 #include <vq/io/json_file.hpp>
 #include <vq/io/tensor_info.hpp>
+#include <vq/plan/name_layout.hpp>
 
 namespace vq::inline v1 {
 
 struct layer_times {
   std::string unit;
-  std::map<std::string, std::map<std::string, double, std::less<>>> of_layer;
+  std::map<std::string, std::map<std::string, double, std::less<>>, std::less<>> of_layer;
 
   // As plan_request asks; the weight `encoder.0.fc1.weight` is of the layer `encoder.0.fc1`.
   double operator()(const tensor_info& weight, std::string_view format) const {
-    constexpr std::string_view suffix = ".weight";
-    std::string name = weight.name;
-    if (name.ends_with(suffix)) name.resize(name.size() - suffix.size());
-    const auto layer = of_layer.find(name);
+    const auto layer = of_layer.find(module_of(weight.name));
     if (layer == of_layer.end()) return std::numeric_limits<double>::infinity();
     const auto time = layer->second.find(format);
     return time == layer->second.end() ? std::numeric_limits<double>::infinity() : time->second;

@@ -27,6 +27,13 @@
 
 namespace vq::inline v1 {
 
+// The module that a weight is of: "encoder.0.fc1.weight" -> "encoder.0.fc1".
+constexpr std::string_view module_of(std::string_view weight) noexcept {
+  constexpr std::string_view suffix = ".weight";
+  if (weight.ends_with(suffix)) weight.remove_suffix(suffix.size());
+  return weight;
+}
+
 enum class name_layout : std::uint8_t {
   stored,               // as given
   modules_4_52,         // transformers 4.52 to 5.5: a level `model` at the front

@@ -69,7 +69,6 @@ using loaded_modules = std::vector<loaded_module>;
 // The layers that a loader would quantize if it were not told otherwise. Tables of the vision tower
 // count too: some of them are layers in disguise (SigLIP 2's patch embedding).
 inline loaded_modules modules_of(const assignment& plan) {
-  constexpr std::string_view suffix = ".weight";
   loaded_modules modules;
   bool has_head = false, has_decoder = false;
   for (const assigned_tensor& t : plan.tensors) {
@@ -77,8 +76,8 @@ inline loaded_modules modules_of(const assignment& plan) {
     has_decoder = has_decoder || t.part == component::language_model;
     const bool layer = t.kind == weight_kind::linear || t.kind == weight_kind::fused_attention ||
                        t.part == component::vision;
-    if (t.shape.size() != 2 || !layer || !t.name.ends_with(suffix)) continue;
-    modules.push_back({t.name.substr(0, t.name.size() - suffix.size()), !t.quantized()});
+    if (t.shape.size() != 2 || !layer || !t.name.ends_with(".weight")) continue;
+    modules.push_back({std::string(module_of(t.name)), !t.quantized()});
   }
   if (has_decoder && !has_head) modules.push_back({"lm_head", true});
   return modules;
