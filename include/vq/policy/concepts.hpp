@@ -67,7 +67,7 @@ concept fits_by_convention = requires(const P policy, range r, convention c) {
 // An evenly spaced grid, which kernels may compute in integers:
 //   encode = round(clamp(divide(x, scale), lowest - Z, highest - Z)) + Z, decode = (code - Z) * scale
 // with divide and round of P::arithmetic_type, lowest and highest of P::limits, and the zero point Z
-// one of the codes.
+// one of the codes; fit of a grid with symmetric limits gives Z = limits.zero.
 template <class P>
 concept affine_policy = requires {
   typename P::arithmetic_type;

@@ -9,7 +9,8 @@
 // maximum for four registers.
 // The minimum is there for quotients from 2^31 on, which would become the smallest integer too. Where
 // the CPU keeps a flag of such conversions (invalid_flag.hpp), a strip is encoded without it, and
-// once more with it if the flag was raised.
+// once more with it if the flag was raised. The first time, symmetric grids leave out Z too, which
+// is 0 for them unless somebody makes parameters of his own.
 #ifndef VQ_SIMD_AFFINE_HPP
 #define VQ_SIMD_AFFINE_HPP
 
@@ -37,10 +38,15 @@ template <class Policy, class Layout, class Arch>
 concept affine_bytes = affine_registers<Policy, Arch> && std::same_as<Layout, bytes> &&
                        sizeof(typename Policy::code_type) == 1;
 
+// Grids that fit gives the zero point 0.
+template <class Policy>
+inline constexpr bool centered = Policy::limits.symmetric && Policy::limits.zero == 0;
+
 // How the kernels below treat four registers. `constants` belong to one register, the parameters of
-// whose lanes may differ. Clamps: with the minimum; grids that end before their type always have it,
-// and a refined quotient is bounded by itself.
-template <class Policy, class Arch, quotient How, bool Clamps>
+// whose lanes may differ. Ordinary: no quotient is beyond int32, and zero points of centered grids
+// are 0. Grids that end before their type always have the minimum, and a refined quotient is bounded
+// by itself.
+template <class Policy, class Arch, quotient How, bool Ordinary>
 struct affine_encode {
   using V = floats<Arch>;
   using I = ints<Arch>;
@@ -49,22 +55,25 @@ struct affine_encode {
   static constexpr index_type width = lane<V>::size;
   static constexpr int lowest = Policy::limits.lowest;
   static constexpr bool clamps = Policy::limits.highest < (std::numeric_limits<code_type>::max)() ||
-                                 (Clamps && How != quotient::refined);
+                                 (!Ordinary && How != quotient::refined);
+  static constexpr bool shifts = !(Ordinary && centered<Policy>);
 
   // Rows of one value for each parameter that are taken together: the more, the fewer loads of
   // constants, and the more streams to read and to write.
   static constexpr int rows = 4;
 
   // `zero` is the zero point twice, as two int16.
-  enum constant { zero, first_of_divisor, most = first_of_divisor + divisor<Arch, How>::count };
+  enum constant { first_of_divisor, most = divisor<Arch, How>::count, zero = most + clamps };
   struct constants {
-    V of[most + clamps];
+    V of[zero + shifts];
   };
   VQ_INLINE static constants prepare(V scale, I zero_point) noexcept {
     constants k;
-    k.of[zero] = lane<V>::from_bits((zero_point << 16) | (zero_point & I(0xffff)));
     divisor<Arch, How>::prepare(scale, k.of + first_of_divisor);
     if constexpr (clamps) k.of[most] = xsimd::to_float(I(Policy::limits.highest) - zero_point);
+    if constexpr (shifts) {
+      k.of[zero] = lane<V>::from_bits((zero_point << 16) | (zero_point & I(0xffff)));
+    }
     return k;
   }
 
@@ -80,8 +89,12 @@ struct affine_encode {
     for (int r = 0; r < 4; ++r) prefetch_read(in + r * width);
     const auto two = [&](int r) {
       const auto steps = [&](int i) { return round(V::load_unaligned(in + i * width), k[i]); };
-      return codes::add(codes::narrow(steps(r), steps(r + 1)),
-                        codes::as_pairs(lane<V>::to_bits(k[r].of[zero])));
+      const auto pairs = codes::narrow(steps(r), steps(r + 1));
+      if constexpr (!shifts) {
+        return pairs;
+      } else {
+        return codes::add(pairs, codes::as_pairs(lane<V>::to_bits(k[r].of[zero])));
+      }
     };
     codes::template store<lowest>(two(0), two(2), out);
   }
@@ -102,9 +115,15 @@ struct affine_encode {
     if constexpr (clamps) return codes::round((op::min)(k.of[most], steps));
     return codes::round(steps);
   }
-  VQ_INLINE static auto both(I a, I b, const constants& ka, const constants& kb) noexcept {
-    return codes::add(codes::narrow(a, b), codes::narrow(lane<V>::to_bits(ka.of[zero]) >> 16,
-                                                         lane<V>::to_bits(kb.of[zero]) >> 16));
+  VQ_INLINE static auto both(I a, I b, [[maybe_unused]] const constants& ka,
+                             [[maybe_unused]] const constants& kb) noexcept {
+    const auto pairs = codes::narrow(a, b);
+    if constexpr (!shifts) {
+      return pairs;
+    } else {
+      return codes::add(pairs, codes::narrow(lane<V>::to_bits(ka.of[zero]) >> 16,
+                                             lane<V>::to_bits(kb.of[zero]) >> 16));
+    }
   }
 };
 
@@ -202,41 +221,43 @@ struct affine_round_trip {
   }
 };
 
-// With the quotient that the policy and the parameters call for.
+// With the quotient that the policy and the parameters call for. Returns the bits of zero points.
 template <template <class, class, quotient> class Step, class Policy, class Arch, class Out>
-VQ_INLINE void divide_strip(const affine_param* params, strip s, const float* in,
-                            Out* out) noexcept {
+VQ_INLINE ints<Arch> divide_strip(const affine_param* params, strip s, const float* in,
+                                  Out* out) noexcept {
   constexpr bool divides = std::same_as<typename Policy::arithmetic_type, exact_division>;
   if constexpr (divides && has_fused<Arch>) {
     if (refines(params, s.count)) {
-      affine_strip<Step<Policy, Arch, quotient::refined>, Arch>::apply(params, s, in, out);
-      return;
+      return affine_strip<Step<Policy, Arch, quotient::refined>, Arch>::apply(params, s, in, out);
     }
   }
   constexpr quotient how = divides ? quotient::division : quotient::product;
-  affine_strip<Step<Policy, Arch, how>, Arch>::apply(params, s, in, out);
+  return affine_strip<Step<Policy, Arch, how>, Arch>::apply(params, s, in, out);
 }
 
 template <class Policy, class Arch, quotient How>
-using affine_encode_clamped = affine_encode<Policy, Arch, How, true>;
+using affine_encode_any = affine_encode<Policy, Arch, How, false>;
 template <class Policy, class Arch, quotient How>
-using affine_encode_unclamped = affine_encode<Policy, Arch, How, false>;
+using affine_encode_ordinary = affine_encode<Policy, Arch, How, true>;
 
-// encode_strip for values whose quotients fit int32; others raise the invalid_flag.
+// encode_strip for values whose quotients fit int32; others raise the invalid_flag. False where the
+// zero points were none for it.
 template <class Policy, class Arch>
-VQ_INLINE void encode_unclamped(const affine_param* params, strip s, const float* in,
-                                typename Policy::code_type* out) noexcept {
-  divide_strip<affine_encode_unclamped, Policy, Arch>(params + s.param, s, in, out + s.begin);
+VQ_INLINE bool encode_ordinary(const affine_param* params, strip s, const float* in,
+                               typename Policy::code_type* out) noexcept {
+  const ints<Arch> zeros =
+      divide_strip<affine_encode_ordinary, Policy, Arch>(params + s.param, s, in, out + s.begin);
+  return !centered<Policy> || !xsimd::any(zeros != ints<Arch>(0));
 }
 
 // Whether that is any faster.
 template <class Policy, class Layout, class Arch>
-inline constexpr bool skips_clamp = false;
+inline constexpr bool has_ordinary_encode = false;
 template <class Policy, class Layout, class Arch>
   requires affine_bytes<Policy, Layout, Arch> &&
                std::same_as<typename Policy::arithmetic_type, reciprocal_product>
-inline constexpr bool skips_clamp<Policy, Layout, Arch> =
-    has_invalid_flag && !affine_encode_unclamped<Policy, Arch, quotient::product>::clamps;
+inline constexpr bool has_ordinary_encode<Policy, Layout, Arch> =
+    has_invalid_flag && !affine_encode_ordinary<Policy, Arch, quotient::product>::clamps;
 
 }  // namespace simd
 
@@ -246,14 +267,13 @@ struct kernel<encode_strip<Policy, Layout>, simd::on<Arch>> {
   [[gnu::flatten]] void operator()(const Policy&, const affine_param* params, strip s,
                                    const float* in,
                                    typename Policy::code_type* out) const noexcept {
-    if constexpr (simd::skips_clamp<Policy, Layout, Arch>) {
+    if constexpr (simd::has_ordinary_encode<Policy, Layout, Arch>) {
       const simd::invalid_flag flag;
-      simd::encode_unclamped<Policy, Arch>(params, s, in, out);
-      if (!flag.raised()) [[likely]]
+      if (simd::encode_ordinary<Policy, Arch>(params, s, in, out) && !flag.raised()) [[likely]]
         return;
     }
-    simd::divide_strip<simd::affine_encode_clamped, Policy, Arch>(params + s.param, s, in,
-                                                                  out + s.begin);
+    simd::divide_strip<simd::affine_encode_any, Policy, Arch>(params + s.param, s, in,
+                                                              out + s.begin);
   }
 };
 

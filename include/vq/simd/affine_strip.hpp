@@ -84,14 +84,18 @@ struct affine_strip {
     static constexpr std::size_t registers = sizeof(constants) / sizeof(V);
     alignas(64) float of[registers][static_cast<std::size_t>(Runs)];
 
-    VQ_INLINE void fill(const affine_param* params, index_type count) noexcept {
+    // Returns the bits that any of the zero points has.
+    VQ_INLINE I fill(const affine_param* params, index_type count) noexcept {
+      I zeros(0);
       for (index_type i = 0; i < count; i += width) {
         V scale;
         I zero;
         load_params<Arch>(params + i, count - i < width ? count - i : width, scale, zero);
+        zeros |= zero;
         const constants k = Step::prepare(scale, zero);
         for (std::size_t r = 0; r < registers; ++r) k.of[r].store_aligned(of[r] + i);
       }
+      return zeros;
     }
     // Of run i in all lanes; of the runs from i in one lane each.
     VQ_INLINE constants run(index_type i) const noexcept {
@@ -106,47 +110,46 @@ struct affine_strip {
     }
   };
 
+  // Returns the bits that any of the zero points has.
   template <class In, class Out>
-  VQ_INLINE static void apply(const affine_param* params, strip s, const In* in,
-                              Out* out) noexcept {
-    if (s.length == 1) {
-      few_columns(params, s, in, out);
-      return;
-    }
+  VQ_INLINE static I apply(const affine_param* params, strip s, const In* in, Out* out) noexcept {
+    if (s.length == 1) return few_columns(params, s, in, out);
     if (s.count == 1) {
       const constants k = Step::prepare(V(params->scale), I(params->zero_point));
       for (index_type row = 0; row < s.rows; ++row, in += s.length, out += s.length) {
         run(k, s.length, in, out);
       }
-      return;
+      return I(params->zero_point);
     }
+    I zeros(0);
     if (s.rows == 1) {
       // The next constants are computed ahead of their use: divisions take long.
       constexpr index_type some = 2 * width;
       prepared<some> k[2];
       index_type count = s.count < some ? s.count : some;
-      k[0].fill(params, count);
+      zeros |= k[0].fill(params, count);
       for (int now = 0; count > 0; now = 1 - now) {
         s.count -= count;
         params += count;
         const index_type next = s.count < some ? s.count : some;
-        k[1 - now].fill(params, next);
+        zeros |= k[1 - now].fill(params, next);
         runs(k[now], count, s.length, in, out);
         in += count * s.length;
         out += count * s.length;
         count = next;
       }
-      return;
+      return zeros;
     }
     for (index_type first = 0; first < s.count; first += tile) {
       const index_type count = s.count - first < tile ? s.count - first : tile;
       prepared<tile> k;
-      k.fill(params + first, count);
+      zeros |= k.fill(params + first, count);
       for (index_type row = 0; row < s.rows; ++row) {
         const index_type at = (row * s.count + first) * s.length;
         runs(k, count, s.length, in + at, out + at);
       }
     }
+    return zeros;
   }
 
  private:
@@ -205,8 +208,8 @@ struct affine_strip {
   // Runs of one value. Rows of few values are taken several at a time, with their parameters
   // repeated, so that they fill steps.
   template <class In, class Out>
-  VQ_INLINE static void few_columns(const affine_param* params, strip s, const In* in,
-                                    Out* out) noexcept {
+  VQ_INLINE static I few_columns(const affine_param* params, strip s, const In* in,
+                                 Out* out) noexcept {
     index_type times = 1;
     while (s.count * times % step != 0 && s.count * (times + 1) <= joined) ++times;
     if (times > 1 && s.rows >= 4 * times) {
@@ -215,22 +218,23 @@ struct affine_strip {
         repeated[i] = i < s.count ? params[i] : repeated[i - s.count];
       }
       const index_type rest = s.rows % times, done = (s.rows - rest) * s.count;
-      columns(repeated, times * s.count, s.rows / times, times * s.count, in, out);
       columns(repeated, rest * s.count, 1, 0, in + done, out + done);
-      return;
+      return columns(repeated, times * s.count, s.rows / times, times * s.count, in, out);
     }
+    I zeros(0);
     for (index_type c = 0; c < s.count; c += tile) {
-      columns(params + c, s.count - c < tile ? s.count - c : tile, s.rows, s.count, in + c,
-              out + c);
+      zeros |= columns(params + c, s.count - c < tile ? s.count - c : tile, s.rows, s.count, in + c,
+                       out + c);
     }
+    return zeros;
   }
 
   // A parameter for each of `count` <= tile columns; rows lie `row` apart.
   template <class In, class Out>
-  VQ_INLINE static void columns(const affine_param* params, index_type count, index_type rows,
-                                index_type row, const In* in, Out* out) noexcept {
+  VQ_INLINE static I columns(const affine_param* params, index_type count, index_type rows,
+                             index_type row, const In* in, Out* out) noexcept {
     prepared<tile> p;
-    p.fill(params, count);
+    const I zeros = p.fill(params, count);
     if constexpr (Step::rows > 1) {
       for (; rows >= Step::rows; rows -= Step::rows) {
         some_rows<Step::rows>(p, count, row, in, out);
@@ -239,6 +243,7 @@ struct affine_strip {
       }
     }
     for (; rows > 0; --rows, in += row, out += row) some_rows<1>(p, count, row, in, out);
+    return zeros;
   }
   template <int Rows, class In, class Out>
   VQ_INLINE static void some_rows(const prepared<tile>& p, index_type count, index_type row,

@@ -25,7 +25,7 @@ struct kernel<fit_encode_strip<Policy, Layout>, simd::on<Arch>> {
 
   [[gnu::flatten]] bool operator()(const Policy& policy, param_type* params, strip s,
                                    const float* in, stored_type* out) const noexcept {
-    if constexpr (simd::skips_clamp<Policy, Layout, Arch>) {
+    if constexpr (simd::has_ordinary_encode<Policy, Layout, Arch>) {
       const simd::invalid_flag flag;
       const bool finite = fit_encode<true>(policy, params, s, in, out);
       if (flag.raised()) encode<false>(policy, params, s, 0, s.count, in, out);
@@ -99,7 +99,7 @@ struct kernel<fit_encode_strip<Policy, Layout>, simd::on<Arch>> {
     s.param += run;
     s.count = runs;
     if constexpr (Ordinary) {
-      simd::encode_unclamped<Policy, Arch>(params, s, in, out);
+      simd::encode_ordinary<Policy, Arch>(params, s, in, out);
     } else {
       kernel<encode_strip<Policy, Layout>, simd::on<Arch>>{}(policy, params, s, in, out);
     }
