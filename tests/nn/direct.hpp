@@ -138,17 +138,33 @@ class random {
     p.width = between(1, 40) + (p.kernel_width - 1) * p.window.dilation.width;
     return p;
   }
+  // A kernel for each channel, whole registers of them; padding that may reach beyond the image.
+  problem depthwise() {
+    problem p;
+    p.batch = between(1, 2);
+    p.groups = p.channels = p.outputs = 16 * between(1, 9);
+    p.kernel_height = between(1, 6);
+    p.kernel_width = between(1, 6);
+    p.window.stride = {between(1, 2), between(1, 2)};
+    const auto beyond = [&](index_type kernel) { return between(0, kernel + 1); };
+    p.window.padding = {beyond(p.kernel_height), beyond(p.kernel_height), beyond(p.kernel_width),
+                        beyond(p.kernel_width)};
+    p.height = between(1, 7) + p.kernel_height - 1;
+    p.width = between(1, between(0, 3) == 0 ? 90 : 12) + p.kernel_width - 1;
+    return p;
+  }
 
  private:
   std::mt19937 engine_;
 };
 
-// One random convolution through the library, compared with the loops above.
+// One convolution of random codes through the library, compared with the loops above. `zeros`: how
+// many zero points the weights have: none, one (1), one for each output (2).
 template <class X, class W, class E>
-bool agrees(E execution, random& r, std::int32_t& status) {
-  const problem p = r.convolution();
+bool agrees(E execution, random& r, const problem& p, order of_x, index_type zeros,
+            std::int32_t& status) {
   const auto any_order = [&] { return static_cast<order>(r.between(0, 2)); };
-  tensor<X> x(any_order(), p.x());
+  tensor<X> x(of_x, p.x());
   tensor<W> w(any_order(), p.w());
   tensor<std::int32_t> y(any_order(), p.y());
   r.fill(x.data);
@@ -157,7 +173,6 @@ bool agrees(E execution, random& r, std::int32_t& status) {
   std::vector<std::int32_t> bias, w_zero;
   if (r.between(0, 1) == 0) bias.resize(static_cast<std::size_t>(p.outputs));
   for (auto& b : bias) b = static_cast<std::int32_t>(r.between(-100000, 100000));
-  const index_type zeros = r.between(0, 2);
   if (zeros == 1) w_zero = {std::int32_t{r.code<W>()}};
   if (zeros == 2) w_zero.resize(static_cast<std::size_t>(p.outputs));
   if (zeros == 2)
@@ -187,6 +202,12 @@ bool agrees(E execution, random& r, std::int32_t& status) {
     }
   }
   return s == vq::status::ok && got == want;
+}
+template <class X, class W, class E>
+bool agrees(E execution, random& r, std::int32_t& status) {
+  const problem p = r.convolution();
+  const auto of_x = static_cast<order>(r.between(0, 2));
+  return agrees<X, W>(execution, r, p, of_x, r.between(0, 2), status);
 }
 
 }  // namespace direct

@@ -233,6 +233,17 @@ TEMPLATE_TEST_CASE("conv2d: every instruction set gives the accumulators of the 
   }
 }
 
+TEMPLATE_TEST_CASE("conv2d: depthwise kernels read images in place, and zeros around them",
+                   "[simd]", std::int8_t, std::uint8_t) {
+  direct::random r(31);
+  for (int i = 0; i < 150; ++i) {
+    std::int32_t status = 0;
+    CAPTURE(i, status);
+    REQUIRE(direct::agrees<TestType, std::int8_t>(vq::simd::native, r, r.depthwise(),
+                                                  direct::order::channels_last, 0, status));
+  }
+}
+
 TEMPLATE_TEST_CASE("conv2d: depthwise, every number of rows, with and without padding", "[simd]",
                    std::int8_t, std::uint8_t) {
   direct::random r(29);

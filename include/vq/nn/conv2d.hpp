@@ -6,9 +6,10 @@
 //
 // Extents are (N, C, H, W); the strides of the views say how they lie in memory. Channels last
 // (NHWC) is the fast order: the kernels read the rows of a window where they are, without a patch
-// matrix. Padded images, all others than channels-last ones, and codes of the type that an
-// execution does not multiply (product_codes) are copied into the workspace first, a band of rows at
-// a time. int8 and uint8 activations, grouped and depthwise kernels.
+// matrix. Padded images (but not for wide depthwise kernels), all others than channels-last ones,
+// and codes of the type that an execution does not multiply (product_codes) are copied into the
+// workspace first, a band of rows at a time. int8 and uint8 activations, grouped and depthwise
+// kernels.
 //
 // The work is cut into images, bands of rows and panels of channels for the caller's threads.
 #ifndef VQ_NN_CONV2D_HPP

@@ -100,7 +100,14 @@ struct conv2d_job {
     if (plan.copies) {
       a.first = copy_band(image, top, rows, row, memory + plan.accumulators);
     } else if constexpr (std::is_same_v<X, A>) {
-      a.first = x.data_handle() + image * x.stride(0) + top * x.stride(2);
+      a.first = x.data_handle() + image * x.stride(0);
+      if (plan.framed) {
+        A* const zeros = aligned(memory + plan.accumulators);
+        fill_codes(zero, x.extent(3) * pixel, zeros);
+        a.frame = {zeros, top, -window.padding.left, x.extent(2), x.extent(3)};
+      } else {
+        a.first += top * x.stride(2);
+      }
     }
     a.step = window.stride.width * pixel;
     a.count = rows * y.extent(3);
@@ -157,10 +164,13 @@ struct conv2d_job {
     }
   }
 
+  static A* aligned(std::int32_t* memory) noexcept {
+    const auto place = reinterpret_cast<std::uintptr_t>(memory);
+    return reinterpret_cast<A*>(memory) + (0 - place) % panel::width;
+  }
   const A* copy_band(index_type image, index_type top, index_type rows, index_type row,
                      std::int32_t* memory) const noexcept {
-    const auto place = reinterpret_cast<std::uintptr_t>(memory);
-    A* band = reinterpret_cast<A*>(memory) + (0 - place) % panel::width;
+    A* const band = aligned(memory);
     const index_type last =
         (rows - 1) * window.stride.height + window_span(w.kernel.height, window.dilation.height);
     for (index_type i = 0; i < last; ++i) {

@@ -1,4 +1,5 @@
 // Where a convolution reads its rows: in place, or from padded rows that it copies into its workspace.
+// Wide depthwise kernels read padded images in place too, and one row of zeros instead of the padding.
 //
 //   plan_conv2d    which of the two; how the output is cut into bands of rows and parts of the
 //                  channels; how large the workspace is, from the same object that drives the loops
@@ -34,6 +35,7 @@ struct conv2d_plan {
   static constexpr index_type tile_rows = 32;  // of accumulators, where weights have zero points
 
   bool copies = false;   // input rows go through the workspace
+  bool framed = false;   // they do not, and there is a row of zeros for what is padded
   index_type pixel = 0;  // codes per pixel of such a row
   index_type width = 0;  // pixels of such a row
   index_type rows = 0;   // output rows of a band
@@ -58,8 +60,13 @@ constexpr conv2d_plan plan_conv2d(const tensor_view<const X, 4>& x, const packed
   const bool whole_groups = w.inputs % panel::group == 0 || w.taps() == 1 || w.groups > 1;
   const size2d out = output_size({x.extent(2), x.extent(3)}, w.kernel, window);
   conv2d_plan plan;
-  plan.copies = !std::is_same_v<X, A> || window.padding.any() ||
-                (x.stride(1) != 1 && channels != 1) || w.depthwise() || !whole_groups;
+  constexpr bool wide = !std::is_same_v<E, scalar_t>;
+  plan.framed = wide && w.depthwise() && std::is_same_v<X, A> && out.width > 1 &&
+                x.stride(1) == 1 && x.stride(3) == channels && channels == w.padded_columns() &&
+                window.dilation == size2d{} && !w.has_zero_points();
+  plan.copies =
+      !plan.framed && (!std::is_same_v<X, A> || window.padding.any() ||
+                       (x.stride(1) != 1 && channels != 1) || w.depthwise() || !whole_groups);
   plan.start = w.jobs() * w.padded_columns();
   if (w.has_zero_points()) plan.accumulators = plan.tile_rows * panel::width;
   if (out.height == 0 || out.width == 0) return plan;
@@ -75,7 +82,6 @@ constexpr conv2d_plan plan_conv2d(const tensor_view<const X, 4>& x, const packed
     plan.width =
         (out.width - 1) * window.stride.width + window_span(w.kernel.width, window.dilation.width);
     // Wide kernels want many positions for each panel of weights; the reference little memory.
-    constexpr bool wide = !std::is_same_v<E, scalar_t>;
     constexpr index_type positions = 96, bytes = index_type{1} << 17;
     const index_type least = wide ? ceil_div(positions, out.width) : 4;
     most = lesser(out.height, least);
@@ -102,9 +108,11 @@ constexpr conv2d_plan plan_conv2d(const tensor_view<const X, 4>& x, const packed
   cut_rows();
   plan.rows = ceil_div(out.height, plan.bands);
   plan.bands = ceil_div(out.height, plan.rows);
+  constexpr index_type slack = 2 * panel::width;  // the band is aligned; a register may read on
   if (plan.copies) {
-    constexpr index_type slack = 2 * panel::width;  // the band is aligned; a register may read on
     plan.band = (input_rows(plan.rows) * plan.width * plan.pixel + slack + 3) / 4;
+  } else if (plan.framed) {
+    plan.band = (x.extent(3) * channels + slack + 3) / 4;
   }
   return plan;
 }

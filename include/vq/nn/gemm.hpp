@@ -71,6 +71,18 @@ struct row_cursor {
   }
 };
 
+// Where windows reach beyond an image: row 0 of the first run's windows is row `top` of the image,
+// column 0 of each run's first window its column `left`, and what lies outside is read from `zeros`, a
+// row of the image. Rows are outer_step apart and pixels inner_step (no dilation).
+template <byte_code A>
+struct image_frame {
+  const A* zeros = nullptr;  // none: windows lie inside
+  index_type top = 0;
+  index_type left = 0;
+  index_type height = 0;
+  index_type width = 0;
+};
+
 // `count` rows of a in runs of `run`, the last of which may be short. A row has outer * inner
 // segments of `depth` codes; segment (i, j) begins at i * outer_step + j * inner_step. Each segment
 // takes round_up(depth, 4) steps of k in the panel.
@@ -86,6 +98,8 @@ struct code_rows {
   index_type outer_step = 0;
   index_type inner = 1;
   index_type inner_step = 0;
+  image_frame<A> frame =
+      {};  // for multiply_taps: `first` is the image then, and `tap` finds the codes
 
   VQ_INLINE constexpr row_cursor<const A> rows() const noexcept {
     return {first, step, run == 0 ? count : run, run_step};
@@ -96,6 +110,14 @@ struct code_rows {
     some.first += run == 0 ? begin * step : begin / run * run_step;
     some.count = rows;
     return some;
+  }
+  // Channel n of tap (i, j) of row m, where there is a frame.
+  constexpr const A* tap(index_type m, index_type i, index_type j, index_type n) const noexcept {
+    const index_type length = run == 0 ? count : run;
+    const index_type y = frame.top + m / length * (run_step / outer_step) + i;
+    const index_type x = frame.left + m % length * (step / inner_step) + j;
+    const bool inside = y >= 0 && y < frame.height && x >= 0 && x < frame.width;
+    return (inside ? first + y * outer_step + x * inner_step : frame.zeros) + n;
   }
   template <class F>
   constexpr void for_each_segment(const A* row, F f) const noexcept {
@@ -204,28 +226,42 @@ struct multiply_taps {
                             const output_rows<output_type>& to) const noexcept {
     auto from = a.rows();
     auto out = to.rows(a.count, a.run);
-    const index_type padded_rows = panel::round_up(a.outer, panel::group);
     for (index_type m = 0; m < a.count; ++m) {
       const A* row = from.next();
       output_type* y = out.next();
       for (index_type n = 0; n < to.channels; ++n) {
-        const index_type begin = n / panel::width * panel::width;
-        const index_type width = panel::width_at(begin, b.padded_columns);
-        const index_type place = taps::place(n - begin, width);
-        const std::int8_t* weights = b.codes + begin * b.depth + place * panel::group;
-        std::int32_t sum = b.start[begin + place];
-        for (index_type j = 0; j < a.inner; ++j) {
-          for (index_type i = 0; i < a.outer; ++i) {
-            const index_type k = j * padded_rows + i;
-            const std::int32_t code = row[i * a.outer_step + j * a.inner_step + n];
-            sum = wrapping_add(
-                sum, code * weights[k / panel::group * width * panel::group + k % panel::group]);
-          }
-        }
-        output_type* const out_place = y + n * to.channel_step;
-        *out_place = finished(stage, sum, to.first_channel + n, out_place);
+        const std::int32_t sum =
+            a.frame.zeros == nullptr
+                ? multiply(a, b, n,
+                           [&](index_type i, index_type j) {
+                             return row[i * a.outer_step + j * a.inner_step + n];
+                           })
+                : multiply(a, b, n, [&](index_type i, index_type j) { return *a.tap(m, i, j, n); });
+        output_type* const place = y + n * to.channel_step;
+        *place = finished(stage, sum, to.first_channel + n, place);
       }
     }
+  }
+
+ private:
+  template <class F>
+  static constexpr std::int32_t multiply(const code_rows<A>& a, const code_panels& b, index_type n,
+                                         F code_of) noexcept {
+    const index_type padded_rows = panel::round_up(a.outer, panel::group);
+    const index_type begin = n / panel::width * panel::width;
+    const index_type width = panel::width_at(begin, b.padded_columns);
+    const index_type place = taps::place(n - begin, width);
+    const std::int8_t* weights = b.codes + begin * b.depth + place * panel::group;
+    std::int32_t sum = b.start[begin + place];
+    for (index_type j = 0; j < a.inner; ++j) {
+      for (index_type i = 0; i < a.outer; ++i) {
+        const index_type k = j * padded_rows + i;
+        const std::int32_t code = code_of(i, j);
+        sum = wrapping_add(
+            sum, code * weights[k / panel::group * width * panel::group + k % panel::group]);
+      }
+    }
+    return sum;
   }
 };
 

@@ -14,6 +14,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <limits>
 
 #include <vq/nn/gemm.hpp>
 #include <vq/simd/execution.hpp>
@@ -94,22 +95,20 @@ struct kernel<multiply_taps<A, Stage>, simd::on<Arch>> {
     for (index_type m = 0; m < a.count;) {
       const index_type size = run < a.count - m ? run : a.count - m;
       const bool two = by_two && a.count - m >= 2 * run;
-      const A* row = a.first + m / run * a.run_step + work.channel + lane * 16;
       output_type* out = work.to.first + m / run * work.to.run_step +
                          (work.channel + lane * 16) * work.to.channel_step;
       const index_type steps = size / unit::at_once;
       for (index_type x = 0; x < steps; x += most) {
         const index_type count = most < steps - x ? most : steps - x;
-        const A* first = row + x * a.step;
         const index_type columns = (count - 1) * shared + a.inner;
         for (index_type g = 0; g < groups; ++g) {
-          const A* from = first + g * 4 * a.outer_step;
           const index_type left = two ? 4 : a.outer - g * 4;
+          const window_rows rows(a, m / run, g * 4, left, x, work.channel + lane * 16);
           auto* column = strip + g * 4;
-          if (left == 1) interleave<1, unit>(a, from, columns, column, groups, steps * a.step);
-          if (left == 2) interleave<2, unit>(a, from, columns, column, groups, steps * a.step);
-          if (left == 3) interleave<3, unit>(a, from, columns, column, groups, steps * a.step);
-          if (left >= 4) interleave<4, unit>(a, from, columns, column, groups, steps * a.step);
+          if (left == 1) interleave<1, unit>(rows, columns, steps, column, groups);
+          if (left == 2) interleave<2, unit>(rows, columns, steps, column, groups);
+          if (left == 3) interleave<3, unit>(rows, columns, steps, column, groups);
+          if (left >= 4) interleave<4, unit>(rows, columns, steps, column, groups);
         }
         const index_type step = shared * groups * 4;
         if (two) {
@@ -123,12 +122,65 @@ struct kernel<multiply_taps<A, Stage>, simd::on<Arch>> {
     }
   }
 
-  template <int Rows, class Unit>
-  VQ_INLINE static void interleave(const code_rows<A>& a, const A* from, index_type columns,
-                                   typename Unit::codes* to, index_type groups, index_type apart) {
-    for (index_type j = 0; j < columns; ++j, from += a.inner_step, to += groups * 4) {
-      Unit::template interleave<Rows>(from, a.outer_step, to, apart);
+  // Four rows of windows from a position of a run on, and which of their columns are in the image.
+  struct window_rows {
+    const A* row[4];
+    const A* outside[4];
+    index_type pixel = 0;  // the first column's
+    index_type width = (std::numeric_limits<index_type>::max)();
+    index_type step;      // from one column to the next
+    index_type position;  // from one position to the next
+    index_type pixels;    // columns of it, where there is a frame
+
+    VQ_INLINE window_rows(const code_rows<A>& a, index_type run, index_type first, index_type count,
+                          index_type x, index_type channel)
+        : step(a.inner_step), position(a.step), pixels(0) {
+      const image_frame<A>& frame = a.frame;
+      if (frame.zeros == nullptr) {
+        for (int i = 0; i < 4; ++i) {
+          const index_type at = first + (i < count ? i : 0);
+          row[i] = a.first + run * a.run_step + at * a.outer_step + x * a.step + channel;
+          outside[i] = nullptr;
+        }
+        return;
+      }
+      pixels = a.step / a.inner_step;
+      pixel = frame.left + x * pixels;
+      width = frame.width;
+      const index_type top = frame.top + run * (a.run_step / a.outer_step) + first;
+      for (int i = 0; i < 4; ++i) {
+        const index_type y = top + i;
+        outside[i] = frame.zeros + channel;
+        row[i] = y >= 0 && y < frame.height ? a.first + y * a.outer_step + channel
+                                            : frame.zeros + channel;
+      }
     }
+  };
+
+  // Of the position `apart` positions on, too, where a unit takes pairs.
+  template <int Rows, class Unit>
+  VQ_INLINE static void interleave(const window_rows& w, index_type columns, index_type apart,
+                                   typename Unit::codes* to, index_type groups) {
+    using pixels = simd::pixel_of_rows<A>;
+    const index_type also = Unit::at_once == 2 ? apart * w.pixels : 0;
+    const index_type distance = Unit::at_once == 2 ? apart * w.position : 0;
+    const auto at_edge = [&](index_type column, index_type offset) {
+      const bool inside = column >= 0 && column < w.width;
+      return inside ? pixels{w.row, offset} : pixels{w.outside, 0};
+    };
+    const auto edge = [&](index_type j) {
+      const index_type column = w.pixel + j, offset = column * w.step;
+      Unit::template interleave<Rows>(
+          at_edge(column, offset), at_edge(column + also, offset + distance), to + j * groups * 4);
+    };
+    index_type j = 0;
+    for (; j < columns && w.pixel + j < 0; ++j) edge(j);
+    for (; j < columns && w.pixel + j < w.width - also; ++j) {
+      const index_type offset = (w.pixel + j) * w.step;
+      Unit::template interleave<Rows>(pixels{w.row, offset}, pixels{w.row, offset + distance},
+                                      to + j * groups * 4);
+    }
+    for (; j < columns; ++j) edge(j);
   }
 
   template <int Rows, class Unit>

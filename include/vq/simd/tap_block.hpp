@@ -22,11 +22,20 @@
 
 namespace vq::inline v1::simd {
 
+// A pixel of neighbouring rows, which need not lie at one distance.
+template <class A>
+struct pixel_of_rows {
+  const A* const* rows;
+  index_type offset;
+
+  VQ_INLINE const A* operator[](int row) const { return rows[row] + offset; }
+};
+
 // For one instruction set and `Lanes` lanes of 16 channels, of which a register `quarter` takes 4:
 //   most_lanes               the most lanes that there is a unit for
 //   positions, rows          positions at once; rows of results for which one interleaving serves
-//   at_once            positions that share a register
-//   interleave<Count>(rows, step, quarters, apart)   Count <= 4 rows of codes
+//   at_once                  positions that share a register
+//   interleave<Count>(rows, also, quarters)   Count <= 4 rows of codes; of the second position
 //   begin(start), load<Row>(b)   sums; weights, moved down by Row rows of taps
 //   add(sums, codes, weights)
 //   store(sums, c)           4 sums of each lane, lanes 16 apart
@@ -45,8 +54,8 @@ struct tap_block<A, Arch, Lanes> {
   static constexpr int at_once = 1;
 
   template <int Count>
-  VQ_INLINE static void interleave(const A* a, index_type step, codes* to, index_type) {
-    const auto row = [&](int r) { return Count > r ? wide::load(a + r * step) : wide::none(); };
+  VQ_INLINE static void interleave(pixel_of_rows<A> a, pixel_of_rows<A>, codes* to) {
+    const auto row = [&](int r) { return Count > r ? wide::load(a[r]) : wide::none(); };
     interleave(row(0), row(1), row(2), row(3), to);
   }
   VQ_INLINE static void interleave(codes r0, codes r1, codes r2, codes r3, codes* to) {
@@ -76,7 +85,7 @@ struct tap_block<A, Arch, Lanes> {
 #endif
 };
 
-// 32 channels of two positions, `apart` codes from each other, in the halves of a register.
+// 32 channels of two positions in the halves of a register.
 template <class A, class Arch>
 struct paired_tap_block;
 
@@ -90,12 +99,11 @@ struct paired_tap_block<A, Arch> : tap_block<A, Arch, 4> {
   static constexpr int at_once = 2;
 
   template <int Count>
-  VQ_INLINE static void interleave(const A* a, index_type step, codes* to, index_type apart) {
+  VQ_INLINE static void interleave(pixel_of_rows<A> a, pixel_of_rows<A> also, codes* to) {
     const auto row = [&](int r) {
       if (Count <= r) return base::wide::none();
-      const A* from = a + r * step;
-      return _mm512_inserti64x4(_mm512_castsi256_si512(byte_lanes<2>::load(from)),
-                                byte_lanes<2>::load(from + apart), 1);
+      return _mm512_inserti64x4(_mm512_castsi256_si512(byte_lanes<2>::load(a[r])),
+                                byte_lanes<2>::load(also[r]), 1);
     };
     base::interleave(row(0), row(1), row(2), row(3), to);
   }
@@ -125,8 +133,8 @@ struct tap_block<A, Arch, Lanes> {
   static constexpr int positions = most_lanes, rows = 1, at_once = 1;
 
   template <int Count>
-  VQ_INLINE static void interleave(const A* a, index_type step, codes* to, index_type) {
-    const auto row = [&](int r) { return Count > r ? wide::load(a + r * step) : wide::none(); };
+  VQ_INLINE static void interleave(pixel_of_rows<A> a, pixel_of_rows<A>, codes* to) {
+    const auto row = [&](int r) { return Count > r ? wide::load(a[r]) : wide::none(); };
 #pragma GCC unroll 2
     for (int p = 0; p < 2; ++p) {
       const sums even = row(2 * p), odd = row(2 * p + 1);
