@@ -36,14 +36,17 @@ std::vector<float> values(std::size_t size) {
   return x;
 }
 
+// Zero points are some of the codes, or all of them 0.
+enum class zero_points { any, none };
+
 template <class Policy>
-std::vector<vq::affine_param> parameters(index_type count) {
+std::vector<vq::affine_param> parameters(index_type count, zero_points zeros) {
   const auto& codes = Policy::limits;
   std::vector<vq::affine_param> p;
   for (index_type i = 0; i < count; ++i) {
     const int spread = codes.highest - codes.lowest + 1;
     p.push_back({i % 3 == 0 ? 1.f : 0.37f * static_cast<float>(1 + i % 5),
-                 codes.lowest + static_cast<int>(i * 7 % spread)});
+                 zeros == zero_points::none ? 0 : codes.lowest + static_cast<int>(i * 7 % spread)});
   }
   return p;
 }
@@ -61,11 +64,12 @@ std::vector<float> ordinary_values(std::size_t size) {
 
 // All three operations on one strip, `shift` elements off any alignment; nothing beyond is written.
 template <class Policy>
-bool same(vq::strip s, std::size_t shift, std::vector<float> (*make)(std::size_t) = values) {
+bool same(vq::strip s, std::size_t shift, std::vector<float> (*make)(std::size_t) = values,
+          zero_points zeros = zero_points::any) {
   using code = typename Policy::code_type;
   const auto size = static_cast<std::size_t>(s.size());
   const auto x = make(size + shift);
-  const auto p = parameters<Policy>(s.param + s.count);
+  const auto p = parameters<Policy>(s.param + s.count, zeros);
   s.begin = static_cast<index_type>(shift);
   const Policy policy;
 
@@ -93,21 +97,22 @@ bool same(vq::strip s, std::size_t shift, std::vector<float> (*make)(std::size_t
 }
 
 template <class Policy>
-void all_shapes(std::vector<float> (*make)(std::size_t) = values) {
+void all_shapes(std::vector<float> (*make)(std::size_t) = values,
+                zero_points zeros = zero_points::any) {
   for (index_type length = 1; length <= 2 * 64 + 3; ++length) {
     CAPTURE(length);
     const auto shift = static_cast<std::size_t>(length % 5);
-    REQUIRE(same<Policy>({0, length, 1, 0}, shift, make));     // one run
-    REQUIRE(same<Policy>({0, length, 5, 3}, shift, make));     // several
-    REQUIRE(same<Policy>({0, length, 70, 1}, shift, make));    // more than are prepared at a time
-    REQUIRE(same<Policy>({0, 1, length, 2}, shift, make));     // a parameter for each value
-    REQUIRE(same<Policy>({0, 1, length, 1, 6}, shift, make));  // the same in every row
-    REQUIRE(same<Policy>({0, length, 3, 1, 2}, shift, make));
+    REQUIRE(same<Policy>({0, length, 1, 0}, shift, make, zeros));     // one run
+    REQUIRE(same<Policy>({0, length, 5, 3}, shift, make, zeros));     // several
+    REQUIRE(same<Policy>({0, length, 70, 1}, shift, make, zeros));    // prepared in two goes
+    REQUIRE(same<Policy>({0, 1, length, 2}, shift, make, zeros));     // a parameter for each value
+    REQUIRE(same<Policy>({0, 1, length, 1, 6}, shift, make, zeros));  // the same in every row
+    REQUIRE(same<Policy>({0, length, 3, 1, 2}, shift, make, zeros));
   }
-  REQUIRE(same<Policy>({0, 1, 3, 0, 700}, 1, make));  // narrow rows, joined
-  REQUIRE(same<Policy>({0, 1, 24, 0, 101}, 0, make));
-  REQUIRE(same<Policy>({0, 1, 2500, 0, 5}, 3, make));  // more parameters than a tile holds
-  REQUIRE(same<Policy>({0, 32, 1100, 0, 2}, 0, make));
+  REQUIRE(same<Policy>({0, 1, 3, 0, 700}, 1, make, zeros));  // narrow rows, joined
+  REQUIRE(same<Policy>({0, 1, 24, 0, 101}, 0, make, zeros));
+  REQUIRE(same<Policy>({0, 1, 2500, 0, 5}, 3, make, zeros));  // more parameters than a tile holds
+  REQUIRE(same<Policy>({0, 32, 1100, 0, 2}, 0, make, zeros));
 }
 
 }  // namespace
@@ -120,6 +125,12 @@ TEST_CASE("affine: codes and values are those of the reference in every shape", 
 TEST_CASE("affine: so they are where no value calls for a second look", "[simd]") {
   all_shapes<int8>(ordinary_values);
   all_shapes<uint8>(ordinary_values);
+}
+
+TEST_CASE("affine: so they are where every zero point is 0", "[simd]") {
+  all_shapes<int8>(values, zero_points::none);
+  all_shapes<int8>(ordinary_values, zero_points::none);
+  all_shapes<uint8>(ordinary_values, zero_points::none);
 }
 
 #if defined(__x86_64__)
