@@ -101,12 +101,12 @@ struct conv2d_job {
       a.first = copy_band(image, top, rows, row, memory + plan.accumulators);
     } else if constexpr (std::is_same_v<X, A>) {
       a.first = x.data_handle() + image * x.stride(0);
-      if (plan.framed) {
+      if (!plan.framed) {
+        a.first += top * x.stride(2);
+      } else if constexpr (reads_frames<E, A>) {
         A* const zeros = aligned(memory + plan.accumulators);
         fill_codes(zero, x.extent(3) * pixel, zeros);
         a.frame = {zeros, top, -window.padding.left, x.extent(2), x.extent(3)};
-      } else {
-        a.first += top * x.stride(2);
       }
     }
     a.step = window.stride.width * pixel;

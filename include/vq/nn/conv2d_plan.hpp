@@ -60,10 +60,11 @@ constexpr conv2d_plan plan_conv2d(const tensor_view<const X, 4>& x, const packed
   const bool whole_groups = w.inputs % panel::group == 0 || w.taps() == 1 || w.groups > 1;
   const size2d out = output_size({x.extent(2), x.extent(3)}, w.kernel, window);
   conv2d_plan plan;
-  constexpr bool wide = !std::is_same_v<E, scalar_t>;
-  plan.framed = wide && w.depthwise() && std::is_same_v<X, A> && out.width > 1 &&
-                x.stride(1) == 1 && x.stride(3) == channels && channels == w.padded_columns() &&
-                window.dilation == size2d{} && !w.has_zero_points();
+  const bool few_taps = w.kernel.width * ceil_div(w.kernel.height, 4) <= taps::most_columns;
+  plan.framed = reads_frames<E, A> && w.depthwise() && few_taps && std::is_same_v<X, A> &&
+                out.width > 1 && x.stride(1) == 1 && x.stride(3) == channels &&
+                channels == w.padded_columns() && window.dilation == size2d{} &&
+                !w.has_zero_points();
   plan.copies =
       !plan.framed && (!std::is_same_v<X, A> || window.padding.any() ||
                        (x.stride(1) != 1 && channels != 1) || w.depthwise() || !whole_groups);
@@ -82,6 +83,7 @@ constexpr conv2d_plan plan_conv2d(const tensor_view<const X, 4>& x, const packed
     plan.width =
         (out.width - 1) * window.stride.width + window_span(w.kernel.width, window.dilation.width);
     // Wide kernels want many positions for each panel of weights; the reference little memory.
+    constexpr bool wide = !std::is_same_v<E, scalar_t>;
     constexpr index_type positions = 96, bytes = index_type{1} << 17;
     const index_type least = wide ? ceil_div(positions, out.width) : 4;
     most = lesser(out.height, least);

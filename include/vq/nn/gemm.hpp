@@ -98,8 +98,7 @@ struct code_rows {
   index_type outer_step = 0;
   index_type inner = 1;
   index_type inner_step = 0;
-  image_frame<A> frame =
-      {};  // for multiply_taps: `first` is the image then, and `tap` finds the codes
+  image_frame<A> frame = {};  // for kernels that read frames; `first` is the image
 
   VQ_INLINE constexpr row_cursor<const A> rows() const noexcept {
     return {first, step, run == 0 ? count : run, run_step};
@@ -110,14 +109,6 @@ struct code_rows {
     some.first += run == 0 ? begin * step : begin / run * run_step;
     some.count = rows;
     return some;
-  }
-  // Channel n of tap (i, j) of row m, where there is a frame.
-  constexpr const A* tap(index_type m, index_type i, index_type j, index_type n) const noexcept {
-    const index_type length = run == 0 ? count : run;
-    const index_type y = frame.top + m / length * (run_step / outer_step) + i;
-    const index_type x = frame.left + m % length * (step / inner_step) + j;
-    const bool inside = y >= 0 && y < frame.height && x >= 0 && x < frame.width;
-    return (inside ? first + y * outer_step + x * inner_step : frame.zeros) + n;
   }
   template <class F>
   constexpr void for_each_segment(const A* row, F f) const noexcept {
@@ -216,6 +207,9 @@ VQ_INLINE constexpr index_type place(index_type c, index_type width) noexcept {
   return (c % 16 / 4 * (width / 16) + c / 16) * 4 + c % 4;
 }
 
+// Wide kernels take windows of so many columns, counted again for every 4 rows.
+inline constexpr index_type most_columns = 64;
+
 }  // namespace taps
 
 template <byte_code A, output_stage Stage = to_accumulators>
@@ -226,42 +220,28 @@ struct multiply_taps {
                             const output_rows<output_type>& to) const noexcept {
     auto from = a.rows();
     auto out = to.rows(a.count, a.run);
+    const index_type padded_rows = panel::round_up(a.outer, panel::group);
     for (index_type m = 0; m < a.count; ++m) {
       const A* row = from.next();
       output_type* y = out.next();
       for (index_type n = 0; n < to.channels; ++n) {
-        const std::int32_t sum =
-            a.frame.zeros == nullptr
-                ? multiply(a, b, n,
-                           [&](index_type i, index_type j) {
-                             return row[i * a.outer_step + j * a.inner_step + n];
-                           })
-                : multiply(a, b, n, [&](index_type i, index_type j) { return *a.tap(m, i, j, n); });
-        output_type* const place = y + n * to.channel_step;
-        *place = finished(stage, sum, to.first_channel + n, place);
+        const index_type begin = n / panel::width * panel::width;
+        const index_type width = panel::width_at(begin, b.padded_columns);
+        const index_type place = taps::place(n - begin, width);
+        const std::int8_t* weights = b.codes + begin * b.depth + place * panel::group;
+        std::int32_t sum = b.start[begin + place];
+        for (index_type j = 0; j < a.inner; ++j) {
+          for (index_type i = 0; i < a.outer; ++i) {
+            const index_type k = j * padded_rows + i;
+            const std::int32_t code = row[i * a.outer_step + j * a.inner_step + n];
+            sum = wrapping_add(
+                sum, code * weights[k / panel::group * width * panel::group + k % panel::group]);
+          }
+        }
+        output_type* const out_place = y + n * to.channel_step;
+        *out_place = finished(stage, sum, to.first_channel + n, out_place);
       }
     }
-  }
-
- private:
-  template <class F>
-  static constexpr std::int32_t multiply(const code_rows<A>& a, const code_panels& b, index_type n,
-                                         F code_of) noexcept {
-    const index_type padded_rows = panel::round_up(a.outer, panel::group);
-    const index_type begin = n / panel::width * panel::width;
-    const index_type width = panel::width_at(begin, b.padded_columns);
-    const index_type place = taps::place(n - begin, width);
-    const std::int8_t* weights = b.codes + begin * b.depth + place * panel::group;
-    std::int32_t sum = b.start[begin + place];
-    for (index_type j = 0; j < a.inner; ++j) {
-      for (index_type i = 0; i < a.outer; ++i) {
-        const index_type k = j * padded_rows + i;
-        const std::int32_t code = code_of(i, j);
-        sum = wrapping_add(
-            sum, code * weights[k / panel::group * width * panel::group + k % panel::group]);
-      }
-    }
-    return sum;
   }
 };
 
@@ -281,6 +261,14 @@ template <byte_code X>
 struct product_codes<X, dispatch_t> {
   using type = std::int8_t;
 };
+#endif
+
+// Whether multiply_taps of an execution reads images through an image_frame.
+template <execution E, byte_code A>
+inline constexpr bool reads_frames = false;
+#if defined(__x86_64__)
+template <byte_code A>
+inline constexpr bool reads_frames<dispatch_t, A> = true;
 #endif
 
 // Codes of one type as the same numbers in another: int8 code c is uint8 c + 128, and back.

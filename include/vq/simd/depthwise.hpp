@@ -23,6 +23,10 @@
 
 namespace vq::inline v1 {
 
+template <byte_code A, class Arch>
+  requires simd::has_tap_block<A, Arch>
+inline constexpr bool reads_frames<simd::on<Arch>, A> = true;
+
 template <byte_code A, output_stage Stage, class Arch>
   requires simd::has_tap_block<A, Arch>
 struct kernel<multiply_taps<A, Stage>, simd::on<Arch>> {
@@ -61,7 +65,7 @@ struct kernel<multiply_taps<A, Stage>, simd::on<Arch>> {
   }
 
  private:
-  static constexpr index_type strip_size = 64;  // interleaved columns (of four rows each)
+  static constexpr index_type strip_size = taps::most_columns;
   template <int Lanes>
   using lanes_unit = simd::tap_block<A, Arch, Lanes>;
 
