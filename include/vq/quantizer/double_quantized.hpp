@@ -205,7 +205,7 @@ constexpr status dequantize(E e, const Q& q, std::span<const typename Q::stored_
   if (const status s = detail::check_nested(q, out, nested, codes); s != status::ok) return s;
   const slices cut = q.cut(out.extents());
   const auto decode = [&]<class Out>(index_type begin, Out * values, index_type count)
-    requires decodes_to<Q, E, Out>
+    requires decodes_to<typename Q::policy_type, typename Q::layout_type, E, Out>
   {
     cut.for_each_strip(begin, count, [&](strip s) {
       detail::decode_nested_strip<Q>(e, q.policy, nested, s, codes.data(),

@@ -32,13 +32,11 @@ struct fake_quantize_strip {
 namespace detail {
 
 // Walks `x` and `out`, views of equal shape, strip by strip: f(strip, in, out).
-template <execution E, a_quantizer Q, readable_view V, readable_view W, class F>
-constexpr status transform(E e, const Q& q, const V& x,
-                           std::span<const typename Q::param_type> params, const W& out,
+template <execution E, readable_view V, readable_view W, class F>
+constexpr status transform(E e, const slices& cut, const V& x, std::size_t params, const W& out,
                            F f) noexcept {
   if (x.size() != out.size()) return status::size_mismatch;
-  const slices cut = q.cut(x.extents());
-  if (static_cast<index_type>(params.size()) < cut.params()) return status::too_few_params;
+  if (static_cast<index_type>(params) < cut.params()) return status::too_few_params;
   fill_by_chunk(e, out, [&](index_type from, float* to, index_type size) {
     for_each_chunk(e, x, from, size, [&](index_type begin, const float* values, index_type count) {
       cut.for_each_strip(begin, count,
@@ -48,15 +46,23 @@ constexpr status transform(E e, const Q& q, const V& x,
   return status::ok;
 }
 
+// One instance serves every granularity.
+template <execution E, class Policy, readable_view V, readable_view W>
+constexpr status fake_quantize_slices(E e, const Policy& policy, const slices& cut, const V& x,
+                                      std::span<const typename Policy::param_type> params,
+                                      const W& out) noexcept {
+  return transform(e, cut, x, params.size(), out, [&](strip s, const float* in, float* to) {
+    kernel<fake_quantize_strip<Policy>, E>{}(policy, params.data(), s, in, to);
+  });
+}
+
 }  // namespace detail
 
 template <execution E, a_quantizer Q, readable_view V, readable_view W>
 constexpr status fake_quantize(E e, const Q& q, const V& x,
                                std::span<const typename Q::param_type> params,
                                const W& out) noexcept {
-  return detail::transform(e, q, x, params, out, [&](strip s, const float* in, float* to) {
-    kernel<fake_quantize_strip<typename Q::policy_type>, E>{}(q.policy, params.data(), s, in, to);
-  });
+  return detail::fake_quantize_slices(e, q.policy, q.cut(x.extents()), x, params, out);
 }
 template <a_quantizer Q, readable_view V, readable_view W>
 constexpr status fake_quantize(const Q& q, const V& x,
@@ -74,7 +80,8 @@ constexpr status straight_through(const Q& q, const V& x,
   using policy_type = typename Q::policy_type;
   if (static_cast<index_type>(gradient.size()) != x.size()) return status::size_mismatch;
   const tensor_view<float, 1> flat{gradient.data(), {x.size()}};
-  return detail::transform(scalar, q, x, params, flat, [&](strip s, const float* in, float* to) {
+  const slices cut = q.cut(x.extents());
+  const auto mask = [&](strip s, const float* in, float* to) {
     if constexpr (requires { policy_type{}.in_range(0.f, typename policy_type::param_type{}); }) {
       s.for_each_run([&](index_type run, index_type offset) {
         const auto param = params[static_cast<std::size_t>(run)];
@@ -83,7 +90,8 @@ constexpr status straight_through(const Q& q, const V& x,
         }
       });
     }
-  });
+  };
+  return detail::transform(scalar, cut, x, params.size(), flat, mask);
 }
 
 }  // namespace vq::inline v1

@@ -121,17 +121,21 @@ constexpr void for_each_observed(E e, const slices& cut, const V& x, F f) noexce
 
 namespace detail {
 
-template <execution E, a_quantizer Q, readable_view V, class ToParam>
-constexpr status fit(E e, const Q& q, const V& x, std::span<typename Q::param_type> params,
-                     ToParam to_param) noexcept {
-  const slices cut = q.cut(x.extents());
+// `cut` is all that there is of a granularity here: one instance serves every granularity.
+template <execution E, class Policy, readable_view V, std::same_as<convention>... C>
+constexpr status fit_slices(E e, const Policy& policy, const slices& cut, const V& x,
+                            std::span<typename Policy::param_type> params, const C&... c) noexcept {
   if (static_cast<index_type>(params.size()) < cut.params()) return status::too_few_params;
   bool finite = true;
-  for_each_observed<range_operation<typename Q::policy_type>>(
-      e, cut, x, [&](index_type param, const observed& o) {
-        finite &= o.finite;
-        params[static_cast<std::size_t>(param)] = to_param(o.seen, cut.is_short(param));
-      });
+  for_each_observed<range_operation<Policy>>(e, cut, x, [&](index_type param, const observed& o) {
+    finite &= o.finite;
+    auto& fitted = params[static_cast<std::size_t>(param)];
+    if constexpr (sizeof...(C) == 0) {
+      fitted = fit_run(policy, cut.is_short(param), o.seen);
+    } else {
+      fitted = policy.fit(o.seen, c...);
+    }
+  });
   return finite ? status::ok : status::not_finite;
 }
 
@@ -140,14 +144,13 @@ constexpr status fit(E e, const Q& q, const V& x, std::span<typename Q::param_ty
 template <execution E, a_quantizer Q, readable_view V>
 constexpr status fit(E e, const Q& q, const V& x,
                      std::span<typename Q::param_type> params) noexcept {
-  return detail::fit(e, q, x, params,
-                     [&](range r, bool short_run) { return fit_run(q.policy, short_run, r); });
+  return detail::fit_slices(e, q.policy, q.cut(x.extents()), x, params);
 }
 template <execution E, a_quantizer Q, readable_view V>
   requires fits_by_convention<typename Q::policy_type>
 constexpr status fit(E e, const Q& q, const V& x, std::span<typename Q::param_type> params,
                      const convention& c) noexcept {
-  return detail::fit(e, q, x, params, [&](range r, bool) { return q.policy.fit(r, c); });
+  return detail::fit_slices(e, q.policy, q.cut(x.extents()), x, params, c);
 }
 template <a_quantizer Q, readable_view V, std::same_as<convention>... C>
 constexpr status fit(const Q& q, const V& x, std::span<typename Q::param_type> params,

@@ -42,12 +42,14 @@ struct fit_encode_strip {
 template <a_quantizer Q>
 using fit_encode_operation = fit_encode_strip<typename Q::policy_type, typename Q::layout_type>;
 
-template <execution E, a_quantizer Q, readable_view V, parallel_for P = serial_t>
-constexpr status fit_quantize(E e, const Q& q, const V& x, std::span<typename Q::param_type> params,
-                              std::span<typename Q::stored_type> codes,
-                              const P& parallel = serial) {
-  if (const status s = check_sizes(q, x, params, codes); s != status::ok) return s;
-  const slices cut = q.cut(x.extents());
+namespace detail {
+
+// `cut` is all that there is of a granularity here: one instance serves every granularity.
+template <class Policy, class Layout, execution E, readable_view V, parallel_for P>
+constexpr status fit_encode_slices(E e, const Policy& policy, const slices& cut, const V& x,
+                                   std::span<typename Policy::param_type> params,
+                                   typename fit_encode_strip<Policy, Layout>::stored_type* codes,
+                                   const P& parallel) {
   if constexpr (float_view<V>) {
     if (x.is_exhaustive() && !cut.shared && !x.empty()) {
       // A task is a number of runs that fill whole bytes, or everything where rows end early.
@@ -62,8 +64,8 @@ constexpr status fit_quantize(E e, const Q& q, const V& x, std::span<typename Q:
       parallel(tasks, [&](index_type task, index_type) {
         const index_type begin = task * step, left = x.size() - begin;
         cut.for_each_strip(begin, left < step ? left : step, [&](strip s) {
-          const bool finite = kernel<fit_encode_operation<Q>, E>{}(
-              q.policy, params.data(), s, x.data_handle() + s.begin, codes.data());
+          const bool finite = kernel<fit_encode_strip<Policy, Layout>, E>{}(
+              policy, params.data(), s, x.data_handle() + s.begin, codes);
           bad[task] = bad[task] || !finite;
         });
       });
@@ -73,8 +75,20 @@ constexpr status fit_quantize(E e, const Q& q, const V& x, std::span<typename Q:
       return status::ok;
     }
   }
-  if (const status s = fit(e, q, x, params); s != status::ok) return s;
-  return quantize(e, q, x, params, codes);
+  if (const status s = fit_slices(e, policy, cut, x, params); s != status::ok) return s;
+  encode_slices<Policy, Layout>(e, policy, params.data(), cut, x, codes);
+  return status::ok;
+}
+
+}  // namespace detail
+
+template <execution E, a_quantizer Q, readable_view V, parallel_for P = serial_t>
+constexpr status fit_quantize(E e, const Q& q, const V& x, std::span<typename Q::param_type> params,
+                              std::span<typename Q::stored_type> codes,
+                              const P& parallel = serial) {
+  if (const status s = check_sizes(q, x, params, codes); s != status::ok) return s;
+  return detail::fit_encode_slices<typename Q::policy_type, typename Q::layout_type>(
+      e, q.policy, q.cut(x.extents()), x, params, codes.data(), parallel);
 }
 template <a_quantizer Q, readable_view V>
 constexpr status fit_quantize(const Q& q, const V& x, std::span<typename Q::param_type> params,

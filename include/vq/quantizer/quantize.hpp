@@ -74,18 +74,31 @@ constexpr status check_sizes(const Q& q, const V& x, std::span<const typename Q:
   return status::ok;
 }
 
+namespace detail {
+
+// The codes of a tensor. `cut` is all that there is of a granularity here: one instance serves every
+// granularity.
+template <class Policy, class Layout, execution E, readable_view V>
+constexpr void encode_slices(E e, const Policy& policy, const typename Policy::param_type* params,
+                             const slices& cut, const V& x,
+                             typename encode_strip<Policy, Layout>::stored_type* codes) noexcept {
+  for_each_chunk(e, x, 0, x.size(), [&](index_type begin, const float* values, index_type count) {
+    cut.for_each_strip(begin, count, [&](strip s) {
+      kernel<encode_strip<Policy, Layout>, E>{}(policy, params, s, values + (s.begin - begin),
+                                                codes);
+    });
+  });
+}
+
+}  // namespace detail
+
 template <execution E, a_quantizer Q, readable_view V>
 constexpr status quantize(E e, const Q& q, const V& x,
                           std::span<const typename Q::param_type> params,
                           std::span<typename Q::stored_type> codes) noexcept {
   if (const status s = check_sizes(q, x, params, codes); s != status::ok) return s;
-  const slices cut = q.cut(x.extents());
-  for_each_chunk(e, x, 0, x.size(), [&](index_type begin, const float* values, index_type count) {
-    cut.for_each_strip(begin, count, [&](strip s) {
-      kernel<encode_operation<Q>, E>{}(q.policy, params.data(), s, values + (s.begin - begin),
-                                       codes.data());
-    });
-  });
+  detail::encode_slices<typename Q::policy_type, typename Q::layout_type>(
+      e, q.policy, params.data(), q.cut(x.extents()), x, codes.data());
   return status::ok;
 }
 
@@ -142,26 +155,39 @@ constexpr void fill_by_chunk(E, const V& out, F f) noexcept {
 }  // namespace detail
 
 // E writes values of this type itself; others are rounded from a buffer of floats.
-template <class Q, class E, class Out>
+template <class Policy, class Layout, class E, class Out>
 concept decodes_to =
     std::same_as<Out, float> ||
     ((std::same_as<Out, half> || std::same_as<Out, bfloat16>)&&(
-        std::same_as<E, scalar_t> || !runs_reference<decode_operation<Q, Out>, E>));
+        std::same_as<E, scalar_t> || !runs_reference<decode_strip<Policy, Layout, Out>, E>));
+
+namespace detail {
+
+// The values of a tensor, for every granularity as encode_slices.
+template <class Policy, class Layout, execution E, readable_view V>
+constexpr void decode_slices(E e, const Policy& policy, const typename Policy::param_type* params,
+                             const slices& cut,
+                             const typename decode_strip<Policy, Layout>::stored_type* codes,
+                             const V& out) noexcept {
+  const auto decode = [&]<class Out>(index_type begin, Out * values, index_type count)
+    requires decodes_to<Policy, Layout, E, Out>
+  {
+    cut.for_each_strip(begin, count, [&](strip s) {
+      kernel<decode_strip<Policy, Layout, Out>, E>{}(policy, params, s, codes,
+                                                     values + (s.begin - begin));
+    });
+  };
+  fill_by_chunk(e, out, decode);
+}
+
+}  // namespace detail
 
 template <execution E, a_quantizer Q, readable_view V>
 constexpr status dequantize(E e, const Q& q, std::span<const typename Q::stored_type> codes,
                             std::span<const typename Q::param_type> params, const V& out) noexcept {
   if (const status s = check_sizes(q, out, params, codes); s != status::ok) return s;
-  const slices cut = q.cut(out.extents());
-  const auto decode = [&]<class Out>(index_type begin, Out * values, index_type count)
-    requires decodes_to<Q, E, Out>
-  {
-    cut.for_each_strip(begin, count, [&](strip s) {
-      kernel<decode_operation<Q, Out>, E>{}(q.policy, params.data(), s, codes.data(),
-                                            values + (s.begin - begin));
-    });
-  };
-  detail::fill_by_chunk(e, out, decode);
+  detail::decode_slices<typename Q::policy_type, typename Q::layout_type>(
+      e, q.policy, params.data(), q.cut(out.extents()), codes.data(), out);
   return status::ok;
 }
 
