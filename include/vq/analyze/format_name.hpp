@@ -70,13 +70,19 @@ struct storage_label<double_quantized<Group>> {
   static std::string text() { return sentence("-dq", Group); }
 };
 
+// Compiled once, where a menu has dozens of formats.
+inline std::string joined_labels(std::string (*policy)(), std::string (*granularity)(),
+                                 std::string (*storage)()) {
+  return policy() + "-" + granularity() + storage();
+}
+
 }  // namespace detail
 
 template <a_quantizer Q>
 std::string format_name() {
-  return detail::format_label<typename Q::policy_type>::text() + "-" +
-         detail::format_label<typename Q::granularity_type>::text() +
-         detail::storage_label<typename Q::storage_type>::text();
+  return detail::joined_labels(&detail::format_label<typename Q::policy_type>::text,
+                               &detail::format_label<typename Q::granularity_type>::text,
+                               &detail::storage_label<typename Q::storage_type>::text);
 }
 
 template <a_quantizer... Q>

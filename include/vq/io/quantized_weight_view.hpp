@@ -19,6 +19,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
@@ -34,18 +35,20 @@
 
 namespace vq::inline v1 {
 
-// A weight of a file that was found to be sound.
-template <a_quantizer Q>
-struct quantized_weight_view {
-  quantizer_description description;
-  std::vector<typename Q::param_type> params;      // recovered where they were quantized
-  std::span<const typename Q::stored_type> codes;  // where the file lies, or in `copy`
-  std::shared_ptr<const std::vector<typename Q::stored_type>> copy{};
+// A weight of a file that was found to be sound. What does not depend on the format is the base.
+template <class Code, class Param>
+struct stored_values {
+  quantizer_description description{};
+  std::vector<Param> params{};    // recovered where they were quantized
+  std::span<const Code> codes{};  // where the file lies, or in `copy`
+  std::shared_ptr<const std::vector<Code>> copy{};
 
   const std::vector<index_type>& shape() const noexcept { return description.shape; }
   shape_type<2> matrix() const noexcept { return as_matrix(description.shape); }
   index_type size() const noexcept { return volume(matrix()); }
 };
+template <a_quantizer Q>
+struct quantized_weight_view : stored_values<typename Q::stored_type, typename Q::param_type> {};
 
 // True where a weight has a description of a quantizer beside it.
 template <tensor_source S>
@@ -103,7 +106,7 @@ struct stored_params {
 template <tensor_source S>
 result<stored_params, failure> find_params(const S& source, std::string_view weight,
                                            const stored_form& form) {
-  using kind = stored_form::parameters;
+  using kind = stored_types::parameters;
   const auto floats = [&](std::string_view suffix, index_type size) {
     return find_statistics(source, weight, sentence(weight, suffix), size);
   };
@@ -124,13 +127,13 @@ result<stored_params, failure> find_params(const S& source, std::string_view wei
   }
   stored_params params;
   if (form.kind == kind::raw) {
-    const auto raw = part(".params", dtype::u8, {form.params, form.param_bytes});
+    const auto raw = part(".params", dtype::u8, {form.need.params, form.param_bytes});
     if (!raw) return raw.error();
     params.raw = (*raw)->bytes;
     return params;
   }
   if (form.kind == kind::nested) {
-    const auto codes = part(".scales", dtype::u8, {form.params});
+    const auto codes = part(".scales", dtype::u8, {form.need.params});
     if (!codes) return codes.error();
     const auto levels = floats(".nested_levels", 256);
     if (!levels) return levels.error();
@@ -138,7 +141,7 @@ result<stored_params, failure> find_params(const S& source, std::string_view wei
     if (!absmax) return absmax.error();
     const auto offset = floats(".nested_offset", 1);
     if (!offset) return offset.error();
-    const auto group = static_cast<std::size_t>(form.nested_group);
+    const auto group = static_cast<std::size_t>(form.description.scale_group);
     for (std::size_t i = 0; i < (*codes)->bytes.size(); ++i) {
       const auto code = std::to_integer<std::size_t>((*codes)->bytes[i]);
       const float rest = (*levels)[code] * (*absmax)[i / group];
@@ -146,12 +149,12 @@ result<stored_params, failure> find_params(const S& source, std::string_view wei
     }
     return params;
   }
-  auto scales = floats(".scales", form.params);
+  auto scales = floats(".scales", form.need.params);
   if (!scales) return scales.error();
   params.scales = *std::move(scales);
   params.zero_points.assign(params.scales.size(), form.limits.zero);
   if (form.kind != kind::zero_points) return params;
-  const auto zeros = part(".zero_points", dtype::i32, {form.params});
+  const auto zeros = part(".zero_points", dtype::i32, {form.need.params});
   if (!zeros) return zeros.error();
   for (std::size_t i = 0; i < params.zero_points.size(); ++i) {
     std::int32_t& zero = params.zero_points[i];
@@ -204,43 +207,53 @@ void load_codes(const slices& cut, const typename Policy::param_type* params,
   });
 }
 
-}  // namespace detail
-
-// Errors: not_found, bad_format, type_mismatch, size_mismatch, not_finite.
-template <a_quantizer Q, tensor_source S>
-result<quantized_weight_view<Q>, failure> find_quantized(const S& source, std::string_view weight) {
-  using stored_type = typename Q::stored_type;
+// `form_of` makes the form of the format from what the file says of the weight.
+template <class Code, class Param, tensor_source S>
+result<stored_values<Code, Param>, failure> find_values(
+    const S& source, std::string_view weight,
+    stored_form (*form_of)(std::string, std::span<const index_type>, dtype)) {
   auto found = find_description(source, weight);
   if (!found) return found.error();
-  const auto form = detail::form_of<Q>(found->format, found->shape, found->type);
-  const auto codes = detail::find_codes(source, weight, *found, form);
+  const stored_form form = form_of(found->format, found->shape, found->type);
+  const auto codes = find_codes(source, weight, *found, form);
   if (!codes) return codes.error();
-  const auto params = detail::find_params(source, weight, form);
+  const auto params = find_params(source, weight, form);
   if (!params) return params.error();
 
-  quantized_weight_view<Q> w;
+  stored_values<Code, Param> w;
   w.description = *std::move(found);
   const std::span<const std::byte> stored = (*codes)->bytes;
-  const std::size_t count = stored.size() / sizeof(stored_type);
-  if (reinterpret_cast<std::uintptr_t>(stored.data()) % alignof(stored_type) == 0) {
-    w.codes = {reinterpret_cast<const stored_type*>(stored.data()), count};
+  const std::size_t count = stored.size() / sizeof(Code);
+  if (reinterpret_cast<std::uintptr_t>(stored.data()) % alignof(Code) == 0) {
+    w.codes = {reinterpret_cast<const Code*>(stored.data()), count};
   } else {
-    auto copy = std::make_shared<std::vector<stored_type>>(count);
+    auto copy = std::make_shared<std::vector<Code>>(count);
     std::memcpy(copy->data(), stored.data(), stored.size());
     w.codes = *copy;
     w.copy = std::move(copy);
   }
-  w.params.resize(static_cast<std::size_t>(form.params));
+  w.params.resize(static_cast<std::size_t>(form.need.params));
   if (!params->raw.empty()) {
     std::memcpy(static_cast<void*>(w.params.data()), params->raw.data(), params->raw.size());
   }
   for (std::size_t i = 0; i < params->scales.size(); ++i) {
     if constexpr (requires { w.params[i].scale; }) w.params[i].scale = params->scales[i];
-    if constexpr (affine_policy<typename Q::policy_type>) {
+    if constexpr (std::is_same_v<Param, affine_param>) {
       w.params[i].zero_point = params->zero_points[i];
     }
   }
   return w;
+}
+
+}  // namespace detail
+
+// Errors: not_found, bad_format, type_mismatch, size_mismatch, not_finite.
+template <a_quantizer Q, tensor_source S>
+result<quantized_weight_view<Q>, failure> find_quantized(const S& source, std::string_view weight) {
+  auto values = detail::find_values<typename Q::stored_type, typename Q::param_type>(
+      source, weight, &detail::form_of<Q>);
+  if (!values) return values.error();
+  return quantized_weight_view<Q>{*std::move(values)};
 }
 
 // Values [first, first + out.size()). Errors: size_mismatch.

@@ -124,20 +124,39 @@ struct scale_group_of<double_quantized<Group>> {
   static constexpr index_type value = Group;
 };
 
+// What a description says of a quantizer's type, as a value: menus have dozens of types.
+struct quantizer_facts {
+  std::string (*policy)();
+  index_type bits;
+  std::string (*granularity)();
+  index_type extent;
+  std::string (*storage)();
+  index_type scale_group;
+};
+
+template <a_quantizer Q>
+inline constexpr quantizer_facts facts_of{
+    &policy_text<typename Q::policy_type>::text,
+    Q::policy_type::bits,
+    &own_name<typename Q::granularity_type>,
+    granularity_extent<typename Q::granularity_type>::value,
+    &layout_text<typename Q::layout_type>::text,
+    scale_group_of<typename Q::storage_type>::value,
+};
+
+inline quantizer_description description_of(const quantizer_facts& facts, std::string format,
+                                            std::span<const index_type> shape, dtype type) {
+  return {std::move(format),   facts.policy(), facts.bits,
+          facts.granularity(), facts.extent,   facts.storage(),
+          facts.scale_group,   type,           {shape.begin(), shape.end()}};
+}
+
 }  // namespace detail
 
 template <a_quantizer Q>
 quantizer_description describe_quantizer(std::string format, std::span<const index_type> shape,
                                          dtype type) {
-  return {std::move(format),
-          detail::policy_text<typename Q::policy_type>::text(),
-          Q::policy_type::bits,
-          detail::own_name<typename Q::granularity_type>(),
-          detail::granularity_extent<typename Q::granularity_type>::value,
-          detail::layout_text<typename Q::layout_type>::text(),
-          detail::scale_group_of<typename Q::storage_type>::value,
-          type,
-          {shape.begin(), shape.end()}};
+  return detail::description_of(detail::facts_of<Q>, std::move(format), shape, type);
 }
 
 inline std::string to_json(const quantizer_description& d) {
