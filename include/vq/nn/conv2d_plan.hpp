@@ -93,8 +93,10 @@ constexpr conv2d_plan plan_conv2d(const tensor_view<const X, 4>& x, const packed
   }
   plan.bands = ceil_div(out.height, most);
 
-  // Four tasks for each thread: parts of the channels first, so that threads share no weights; for
-  // depthwise kernels, which would copy all channels for each part, bands first.
+  // Four tasks for each thread: parts of the channels first, so that threads share no weights. Bands
+  // first for depthwise kernels, which would copy all channels for each part, and for few weights:
+  // threads that write the same rows of results wait for each other's cache lines.
+  constexpr index_type few_weights = index_type{1} << 17;
   const index_type units = w.jobs() > 1 ? w.jobs() : ceil_div(w.padded_columns(), panel::width);
   const index_type want = workers > 1 ? ceil_div(4 * workers, x.extent(0)) : 1;
   const auto cut_rows = [&] {
@@ -103,7 +105,7 @@ constexpr conv2d_plan plan_conv2d(const tensor_view<const X, 4>& x, const packed
     plan.bands = greater(plan.bands, lesser(ceil_div(want, plan.parts), limit));
   };
   plan.parts = 1;
-  if (w.depthwise()) cut_rows();
+  if (w.depthwise() || w.padded_depth() * w.padded_columns() <= few_weights) cut_rows();
   plan.parts = lesser(units, ceil_div(want, plan.bands));
   plan.units = ceil_div(units, plan.parts);
   plan.parts = ceil_div(units, plan.units);
