@@ -37,7 +37,9 @@ const bool registered = [] {
 #if defined(__AVX2__)
   all("avx2", vq::simd::on<vq::simd::avx2>{});
 #endif
+#if defined(VQB_DISPATCH)
   all("dispatch", vq::dispatch);
+#endif
   for (const char* kernel : {"convert_f16", "convert_bf16"}) vqb::limit_stream(kernel, 4, 2);
   for (const char* kernel : {"convert_from_f16", "convert_from_bf16"}) {
     vqb::limit_stream(kernel, 2, 4);

@@ -135,7 +135,9 @@ const bool registered = [] {
 #if defined(__AVX2__)
   all("avx2", vq::simd::on<vq::simd::avx2>{});
 #endif
+#if defined(VQB_DISPATCH)
   all("dispatch", vq::dispatch);
+#endif
   for (const char* kernel :
        {"quantize_u8", "quantize_s8", "quantize_u8_by_division", "quantize_per_channel",
         "quantize_per_last_channel", "quantize_per_group_64", "quantize_per_block_32",
