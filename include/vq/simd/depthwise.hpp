@@ -8,6 +8,9 @@
 // an instruction set does with a register of them. Where a panel has 32 channels and registers hold
 // 64, two positions share one: one of the first half of a row and one of the second.
 //
+// Images may be read where they lie (image_frame): a row beyond the image is the row of zeros, and a
+// column beyond it is some column of that.
+//
 // Channels stand as byte interleaving leaves them (taps::place), so narrowing puts them in order.
 #ifndef VQ_SIMD_DEPTHWISE_HPP
 #define VQ_SIMD_DEPTHWISE_HPP
