@@ -244,6 +244,46 @@ TEMPLATE_TEST_CASE("conv2d: depthwise kernels read images in place, and zeros ar
   }
 }
 
+// Images without pixels, and of one row, whose stride is never used and may be 0.
+TEMPLATE_TEST_CASE("conv2d: depthwise, hardly an image inside of its padding", "[simd]",
+                   std::int8_t, std::uint8_t) {
+  direct::random r(37);
+  constexpr index_type channels = 96;
+  std::vector<std::int8_t> w(channels * 9);
+  r.fill(w);
+  std::vector<TestType> image(channels * 9);
+  r.fill(image);
+  for (const auto& [height, width] :
+       std::vector<std::array<index_type, 2>>{{0, 0}, {0, 2}, {2, 0}, {1, 1}, {1, 9}}) {
+    for (const index_type stride : {1, 2}) {
+      CAPTURE(height, width, stride);
+      const vq::tensor_view<const TestType, 4> x{
+          image.data(),
+          {1, channels, height, width},
+          {0, 1, height > 1 ? width * channels : 0, channels}};
+      const auto run = [&](auto execution) {
+        const vq::window2d window{.stride = {stride, stride}, .padding = vq::pad_evenly(3)};
+        const auto need = vq::packed_size(vq::shape_type<4>{channels, 1, 3, 3}, channels);
+        std::vector<std::int8_t> codes(static_cast<std::size_t>(need.codes));
+        std::vector<std::int32_t> sums(static_cast<std::size_t>(need.sums));
+        const auto packed = vq::pack_weights<std::int8_t>(
+            vq::tensor_view<const std::int8_t, 4>{w.data(), {channels, 1, 3, 3}}, channels, codes,
+            sums);
+        REQUIRE(packed);
+        const auto out = vq::output_size({height, width}, {3, 3}, window);
+        std::vector<std::int32_t> y(static_cast<std::size_t>(channels * out.height * out.width));
+        std::vector<std::int32_t> workspace(
+            static_cast<std::size_t>(vq::conv2d_workspace(execution, x, *packed, window)));
+        const vq::tensor_view<std::int32_t, 4> to{y.data(), {1, channels, out.height, out.width}};
+        REQUIRE(vq::conv2d(execution, x, 9, *packed, {}, window, vq::to_accumulators{}, to,
+                           workspace) == vq::status::ok);
+        return y;
+      };
+      REQUIRE(run(vq::simd::native) == run(vq::scalar));
+    }
+  }
+}
+
 TEMPLATE_TEST_CASE("conv2d: depthwise, every number of rows, with and without padding", "[simd]",
                    std::int8_t, std::uint8_t) {
   direct::random r(29);

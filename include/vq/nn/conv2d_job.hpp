@@ -106,7 +106,13 @@ struct conv2d_job {
       } else if constexpr (reads_frames<E, A>) {
         A* const zeros = aligned(memory + plan.accumulators);
         fill_codes(zero, x.extent(3) * pixel, zeros);
-        a.frame = {zeros, top, -window.padding.left, x.extent(2), x.extent(3)};
+        a.frame = {zeros,
+                   top,
+                   -window.padding.left,
+                   x.extent(2),
+                   x.extent(3),
+                   window.stride.height,
+                   window.stride.width};
       }
     }
     a.step = window.stride.width * pixel;

@@ -44,7 +44,7 @@ struct conv2d_plan {
   index_type parts = 0;  // of a band
   index_type start = 0;
   index_type accumulators = 0;
-  index_type band = 0;
+  index_type band = 0;  // of rows; of zeros where framed
 
   constexpr index_type of_worker() const noexcept { return accumulators + band; }
   constexpr index_type total(index_type workers) const noexcept {
@@ -64,7 +64,7 @@ constexpr conv2d_plan plan_conv2d(const tensor_view<const X, 4>& x, const packed
   plan.framed = reads_frames<E, A> && w.depthwise() && few_taps && std::is_same_v<X, A> &&
                 out.width > 1 && x.stride(1) == 1 && x.stride(3) == channels &&
                 channels == w.padded_columns() && window.dilation == size2d{} &&
-                !w.has_zero_points();
+                !w.has_zero_points() && !x.empty();
   plan.copies =
       !plan.framed && (!std::is_same_v<X, A> || window.padding.any() ||
                        (x.stride(1) != 1 && channels != 1) || w.depthwise() || !whole_groups);

@@ -81,6 +81,8 @@ struct image_frame {
   index_type left = 0;
   index_type height = 0;
   index_type width = 0;
+  index_type down = 0;    // rows from the windows of one run to those of the next
+  index_type across = 0;  // pixels from one window to the next
 };
 
 // `count` rows of a in runs of `run`, the last of which may be short. A row has outer * inner

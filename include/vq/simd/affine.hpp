@@ -89,12 +89,8 @@ struct affine_encode {
     for (int r = 0; r < 4; ++r) prefetch_read(in + r * width);
     const auto two = [&](int r) {
       const auto steps = [&](int i) { return round(V::load_unaligned(in + i * width), k[i]); };
-      const auto pairs = codes::narrow(steps(r), steps(r + 1));
-      if constexpr (!shifts) {
-        return pairs;
-      } else {
-        return codes::add(pairs, codes::as_pairs(lane<V>::to_bits(k[r].of[zero])));
-      }
+      return shifted(codes::narrow(steps(r), steps(r + 1)),
+                     [&] { return codes::as_pairs(lane<V>::to_bits(k[r].of[zero])); });
     };
     codes::template store<lowest>(two(0), two(2), out);
   }
@@ -115,15 +111,16 @@ struct affine_encode {
     if constexpr (clamps) return codes::round((op::min)(k.of[most], steps));
     return codes::round(steps);
   }
-  VQ_INLINE static auto both(I a, I b, [[maybe_unused]] const constants& ka,
-                             [[maybe_unused]] const constants& kb) noexcept {
-    const auto pairs = codes::narrow(a, b);
-    if constexpr (!shifts) {
-      return pairs;
-    } else {
-      return codes::add(pairs, codes::narrow(lane<V>::to_bits(ka.of[zero]) >> 16,
-                                             lane<V>::to_bits(kb.of[zero]) >> 16));
-    }
+  template <class F>
+  VQ_INLINE static auto shifted(typename codes::pairs steps, [[maybe_unused]] F zeros) noexcept {
+    if constexpr (shifts) steps = codes::add(steps, zeros());
+    return steps;
+  }
+  VQ_INLINE static auto both(I a, I b, const constants& ka, const constants& kb) noexcept {
+    return shifted(codes::narrow(a, b), [&] {
+      return codes::narrow(lane<V>::to_bits(ka.of[zero]) >> 16,
+                           lane<V>::to_bits(kb.of[zero]) >> 16);
+    });
   }
 };
 
@@ -240,8 +237,8 @@ using affine_encode_any = affine_encode<Policy, Arch, How, false>;
 template <class Policy, class Arch, quotient How>
 using affine_encode_ordinary = affine_encode<Policy, Arch, How, true>;
 
-// encode_strip for values whose quotients fit int32; others raise the invalid_flag. False where the
-// zero points were none for it.
+// encode_strip for values whose quotients fit int32; others raise the invalid_flag. False where a
+// centered grid has another zero point than 0, and the codes are of no use.
 template <class Policy, class Arch>
 VQ_INLINE bool encode_ordinary(const affine_param* params, strip s, const float* in,
                                typename Policy::code_type* out) noexcept {

@@ -98,7 +98,8 @@ struct kernel<multiply_taps<A, Stage>, simd::on<Arch>> {
     const index_type most = shared > 0 ? room / shared + 1 : 1;
     const index_type run = a.run == 0 ? a.count : a.run;
     // Four rows of codes hold all taps of two rows of results.
-    const bool by_two = unit::rows == 2 && a.outer == 3 && a.run_step == a.outer_step;
+    const bool stride_1 = a.frame.zeros ? a.frame.down == 1 : a.run_step == a.outer_step;
+    const bool by_two = unit::rows == 2 && a.outer == 3 && stride_1;
     for (index_type m = 0; m < a.count;) {
       const index_type size = run < a.count - m ? run : a.count - m;
       const bool two = by_two && a.count - m >= 2 * run;
@@ -151,10 +152,10 @@ struct kernel<multiply_taps<A, Stage>, simd::on<Arch>> {
         }
         return;
       }
-      pixels = a.step / a.inner_step;
+      pixels = frame.across;
       pixel = frame.left + x * pixels;
       width = frame.width;
-      const index_type top = frame.top + run * (a.run_step / a.outer_step) + first;
+      const index_type top = frame.top + run * frame.down + first;
       for (int i = 0; i < 4; ++i) {
         const index_type y = top + i;
         outside[i] = frame.zeros + channel;
