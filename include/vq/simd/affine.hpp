@@ -90,7 +90,7 @@ struct affine_encode {
     const auto two = [&](int r) {
       const auto steps = [&](int i) { return round(V::load_unaligned(in + i * width), k[i]); };
       return shifted(codes::narrow(steps(r), steps(r + 1)),
-                     [&] { return codes::as_pairs(lane<V>::to_bits(k[r].of[zero])); });
+                     [&] { return codes::as_pairs(zeros(k[r])); });
     };
     codes::template store<lowest>(two(0), two(2), out);
   }
@@ -111,16 +111,18 @@ struct affine_encode {
     if constexpr (clamps) return codes::round((op::min)(k.of[most], steps));
     return codes::round(steps);
   }
+  VQ_INLINE static I zeros([[maybe_unused]] const constants& k) noexcept {
+    if constexpr (shifts) return lane<V>::to_bits(k.of[zero]);
+    return I(0);
+  }
   template <class F>
-  VQ_INLINE static auto shifted(typename codes::pairs steps, [[maybe_unused]] F zeros) noexcept {
-    if constexpr (shifts) steps = codes::add(steps, zeros());
+  VQ_INLINE static auto shifted(typename codes::pairs steps, [[maybe_unused]] F by) noexcept {
+    if constexpr (shifts) steps = codes::add(steps, by());
     return steps;
   }
   VQ_INLINE static auto both(I a, I b, const constants& ka, const constants& kb) noexcept {
-    return shifted(codes::narrow(a, b), [&] {
-      return codes::narrow(lane<V>::to_bits(ka.of[zero]) >> 16,
-                           lane<V>::to_bits(kb.of[zero]) >> 16);
-    });
+    return shifted(codes::narrow(a, b),
+                   [&] { return codes::narrow(zeros(ka) >> 16, zeros(kb) >> 16); });
   }
 };
 
