@@ -87,10 +87,10 @@ TEST_CASE("calibration_table: a malformed table is refused with its tensor", "[i
   CHECK(refusal(with_tensor(good)) == "");
   CHECK(refusal(with_tensor(
             R"({"more": {}, "lowest": 0, "highest": 1, "scale": 1, "zero_point": 0})")) == "");
-  CHECK(refusal("") == "t: not valid JSON");
-  CHECK(refusal("{") == "t: not valid JSON");
-  CHECK(refusal(std::string(100'000, '[')) == "t: not valid JSON");
-  CHECK(refusal("[]") == "t: not a vq-calibration-table");
+  CHECK(refusal("") == "t: not valid JSON in UTF-8");
+  CHECK(refusal("{") == "t: not valid JSON in UTF-8");
+  CHECK(refusal(std::string(100'000, '[')) == "t: values are nested deeper than 64");
+  CHECK(refusal("[]") == "t: must be a JSON object");
   CHECK(refusal("{}") == "t: not a vq-calibration-table");
   CHECK(refusal(R"({"format": "vq-calibration-table", "version": 2, "tensors": {}})") ==
         "t: version must be 1");
@@ -98,7 +98,7 @@ TEST_CASE("calibration_table: a malformed table is refused with its tensor", "[i
         "t: tensors must be an object");
   CHECK(
       refusal(R"({"format": "vq-calibration-table", "version": 1, "tensors": {"x": 1, "x": 1}})") ==
-      "t: the key 'x' occurs twice");
+      "t: 'x' occurs twice");
   CHECK(refusal(with_tensor("3")) == "t: tensor 'x': must be an object");
   CHECK(refusal(with_tensor(R"({"lowest": "0", "highest": 1, "scale": 1, "zero_point": 0})")) ==
         "t: tensor 'x': lowest must be a number");
@@ -112,9 +112,17 @@ TEST_CASE("calibration_table: a malformed table is refused with its tensor", "[i
         "t: tensor 'x': scale must be a finite float above zero");
   CHECK(refusal(with_tensor(R"({"lowest": 0, "highest": 1, "scale": 1, "zero_point": 0.5})")) ==
         "t: tensor 'x': zero_point must be a 32-bit integer");
-  CHECK(refusal(
-            with_tensor(R"({"lowest": 0, "highest": 1, "scale": 1, "zero_point": 4294967296})")) ==
-        "t: tensor 'x': zero_point must be a 32-bit integer");
+  const auto with_zero_point = [](const std::string& number) {
+    return refusal(
+        with_tensor(R"({"lowest": 0, "highest": 1, "scale": 1, "zero_point": )" + number + "}"));
+  };
+  for (const char* inside : {"2147483647", "-2147483648"}) {
+    CHECK(with_zero_point(inside) == "");
+  }
+  for (const char* beyond : {"2147483648", "-2147483649", "4294967296", "18446744073709551615"}) {
+    CAPTURE(beyond);
+    CHECK(with_zero_point(beyond) == "t: tensor 'x': zero_point must be a 32-bit integer");
+  }
   CHECK(refusal(with_tensor(R"({"lowest": 0, "highest": 1, "scale": 1})")) ==
         "t: tensor 'x': zero_point must be a 32-bit integer");
 }

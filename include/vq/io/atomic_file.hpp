@@ -14,10 +14,10 @@
 #define VQ_IO_ATOMIC_FILE_HPP
 
 #include <cerrno>
-#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <cstdio>
+#include <ctime>
 #include <filesystem>
 #include <memory>
 #include <optional>
@@ -42,7 +42,7 @@ class atomic_file {
   // Errors: io_error (the folder does not exist or cannot be written).
   static result<atomic_file, failure> create(std::filesystem::path path) {
     // Two writers never share a temporary: "x" creates or fails.
-    const auto seed = std::chrono::steady_clock::now().time_since_epoch().count();
+    const auto seed = static_cast<long long>(std::time(nullptr)) * 100;
     for (int attempt = 0; attempt < 100; ++attempt) {
       std::filesystem::path temporary = path;
       temporary += sentence(".", seed + attempt, ".tmp");

@@ -12,11 +12,9 @@
 #include <filesystem>
 #include <limits>
 #include <map>
-#include <set>
 #include <string>
 #include <string_view>
 #include <utility>
-#include <vector>
 
 #include <nlohmann/json.hpp>
 
@@ -24,6 +22,7 @@
 #include <vq/core/result.hpp>
 #include <vq/io/atomic_file.hpp>
 #include <vq/io/failure.hpp>
+#include <vq/io/json_file.hpp>
 #include <vq/io/mapped_file.hpp>
 
 namespace vq::inline v1 {
@@ -84,25 +83,13 @@ inline result<calibration_table, failure> parse_calibration_table(std::string_vi
     return failure{status::bad_format, sentence(file, ": ", rule...)};
   };
 
-  std::vector<std::set<std::string>> open_objects;  // keys seen so far, to find duplicates
-  std::string duplicate;
-  const auto watch_keys = [&](int, json::parse_event_t event, json& value) {
-    if (event == json::parse_event_t::object_start) open_objects.emplace_back();
-    if (event == json::parse_event_t::object_end) open_objects.pop_back();
-    if (event == json::parse_event_t::key) {
-      const auto& key = value.get_ref<const std::string&>();
-      if (!open_objects.back().insert(key).second) duplicate = key;
-    }
-    return true;
-  };
-  const json document = json::parse(text.begin(), text.end(), watch_keys, false);
-  if (document.is_discarded()) return refuse("not valid JSON");
-  if (!duplicate.empty()) return refuse("the key ", in_quotes(duplicate), " occurs twice");
-  if (!document.is_object() || document.value("format", json()) != "vq-calibration-table") {
+  const auto document = parse_json_object(text, file);
+  if (!document) return document.error();
+  if (document->value("format", json()) != "vq-calibration-table") {
     return refuse("not a vq-calibration-table");
   }
-  if (document.value("version", json()) != 1) return refuse("version must be 1");
-  const json tensors = document.value("tensors", json());
+  if (document->value("version", json()) != 1) return refuse("version must be 1");
+  const json tensors = document->value("tensors", json());
   if (!tensors.is_object()) return refuse("tensors must be an object");
 
   calibration_table table;
@@ -126,8 +113,12 @@ inline result<calibration_table, failure> parse_calibration_table(std::string_vi
       return value > largest ? infinity : value < -largest ? -infinity : static_cast<float>(value);
     };
     const json zero_point = entry.value("zero_point", json());
-    constexpr auto limit = (std::numeric_limits<std::int32_t>::max)();
-    if (!zero_point.is_number_integer() || zero_point > limit || zero_point < -limit - 1) {
+    using limits = std::numeric_limits<std::int32_t>;
+    const bool fits =
+        zero_point.is_number_unsigned()
+            ? zero_point.get<std::uint64_t>() <= std::uint64_t{(limits::max)()}
+            : zero_point.is_number_integer() && zero_point.get<std::int64_t>() >= (limits::min)();
+    if (!fits) {
       return refuse_tensor("zero_point must be a 32-bit integer");
     }
     const calibrated_tensor t{
