@@ -62,7 +62,7 @@ TEST_CASE("weight_only: threads do not change a bit", "[simd]") {
   }
 }
 
-TEST_CASE("weight_only: activations get the codes of the reference", "[simd]") {
+TEST_CASE("weight_only: activations get the codes and sums of the reference", "[simd]") {
   cases::random r(9);
   for (index_type count = 8; count <= 256; count += 8) {
     std::vector<float> x(static_cast<std::size_t>(count));
@@ -70,14 +70,18 @@ TEST_CASE("weight_only: activations get the codes of the reference", "[simd]") {
     x[3] = 2.5f;  // ties with a scale of 1
     x[5] = -3.5f;
     for (const float scale : {1.f, 0.021f, 1e-30f}) {
-      std::vector<std::int8_t> want(x.size() + 1, 77), got(x.size() + 1, 77);
-      const vq::affine_param p{scale, 0};
-      const auto sum = vq::quantize_activations{}(x.data(), count, p, want.data());
-      const auto wide = vq::kernel<vq::quantize_activations, vq::simd::native_t>{}(x.data(), count,
-                                                                                   p, got.data());
-      CAPTURE(count, scale);
-      REQUIRE(got == want);
-      REQUIRE(wide == sum);
+      for (const index_type group : {8, 24, 32, 64, 200, 4096}) {
+        std::vector<std::int8_t> want(x.size() + 1, 77), got(x.size() + 1, 77);
+        const auto groups = static_cast<std::size_t>((count + group - 1) / group);
+        std::vector<std::int32_t> want_sums(groups + 1, 77), got_sums(groups + 1, 77);
+        const vq::affine_param p{scale, 0};
+        vq::quantize_activations{}(x.data(), count, p, group, want.data(), want_sums.data());
+        vq::kernel<vq::quantize_activations, vq::simd::native_t>{}(x.data(), count, p, group,
+                                                                   got.data(), got_sums.data());
+        CAPTURE(count, scale, group);
+        REQUIRE(got == want);
+        REQUIRE(got_sums == want_sums);
+      }
     }
   }
 }

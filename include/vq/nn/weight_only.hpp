@@ -47,20 +47,20 @@ template <class T>
 concept float_element =
     std::same_as<T, float> || std::same_as<T, half> || std::same_as<T, bfloat16>;
 
-// int8 codes of `count` activations, a multiple of 8, in the order of place_in_four; returns their
-// sum.
+// int8 codes of `count` <= 256 activations, in the order of place_in_four, and the sum of each
+// `group` of them. Both are multiples of 8; the last group may be shorter.
 struct quantize_activations {
-  constexpr std::int32_t operator()(const float* x, index_type count, affine_param p,
-                                    std::int8_t* codes) const noexcept {
-    std::int32_t sum = 0;
+  constexpr void operator()(const float* x, index_type count, affine_param p, index_type group,
+                            std::int8_t* codes, std::int32_t* sums) const noexcept {
     for (index_type k = 0; k < count; k += weight_only::step) {
+      std::int32_t& sum = sums[k / group];
+      if (k % group == 0) sum = 0;
       for (index_type i = 0; i < weight_only::step; ++i) {
         const auto code = static_cast<std::int8_t>(uniform<8>{}.encode(x[k + i], p));
         codes[k + i / 2 % 2 * 4 + weight_only::place_in_four(i)] = code;
         sum += code;
       }
     }
-    return sum;
   }
 };
 
@@ -150,14 +150,18 @@ struct activation_packing {
     return buffer;
   }
 
-  // Calls f(k, count, segment) for the segments of a row.
+  // Calls f(k, count, segment) for the segments of a row, neighbours together where they are short.
   template <class F>
   void for_each_segment(F f) const noexcept {
+    constexpr index_type longest = weight_only::longest;
+    const index_type span = w.block < longest ? longest / w.block * w.block : w.block;
     index_type segment = 0;
-    for (index_type begin = 0; begin < w.inputs; begin += w.block) {
-      const index_type end = begin + w.block < w.inputs ? begin + w.block : w.inputs;
-      for (index_type k = begin; k < end; k += weight_only::longest, ++segment) {
-        f(k, end - k < weight_only::longest ? end - k : weight_only::longest, segment);
+    for (index_type begin = 0; begin < w.inputs; begin += span) {
+      const index_type end = begin + span < w.inputs ? begin + span : w.inputs;
+      for (index_type k = begin; k < end; k += longest) {
+        const index_type count = end - k < longest ? end - k : longest;
+        f(k, count, segment);
+        segment += (count + w.block - 1) / w.block;
       }
     }
   }
@@ -176,8 +180,8 @@ struct activation_packing {
       for_each_segment([&](index_type k, index_type count, index_type segment) {
         const index_type whole =
             (count + weight_only::step - 1) / weight_only::step * weight_only::step;
-        sums[m * sums_step + segment] =
-            kernel<quantize_activations, E>{}(values(m, k, count, buffer), whole, p, to + k);
+        kernel<quantize_activations, E>{}(values(m, k, count, buffer), whole, p, w.block, to + k,
+                                          sums + m * sums_step + segment);
       });
     } else {
       const X* from = x.data_handle() + (first + m) * x.stride(0);

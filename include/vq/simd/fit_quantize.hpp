@@ -44,18 +44,8 @@ struct kernel<fit_encode_strip<Policy, Layout>, simd::on<Arch>> {
       if (s.length >= width && s.length < 4096 / width && !s.short_run) {
         I worst(0);
         by_turns<Ordinary>(policy, params, s, width, in, out, [&](index_type run, index_type runs) {
-          const float* from = in + run * s.length;
-          I most[simd::lanes_of<Arch>];
-          for (index_type r = 0; r < width; ++r) {
-            most[r] = r < runs ? simd::largest_bits<Arch>(from + r * s.length, s.length) : I(0);
-          }
-          const I absmax = simd::row_maxima<Arch>(most);
-          worst = (xsimd::max)(worst, absmax);
-          float scale[simd::lanes_of<Arch>];
-          policy.fit_absmax(lane<V>::from_bits(absmax)).store_unaligned(scale);
-          for (index_type r = 0; r < runs; ++r) {
-            params[s.param + run + r] = policy.param_of(scale[r]);
-          }
+          worst = (xsimd::max)(worst, simd::fit_rows<Arch>(policy, in + run * s.length, s.length,
+                                                           runs, params + s.param + run));
         });
         return !xsimd::any(worst >= I(0x7f800000));
       }

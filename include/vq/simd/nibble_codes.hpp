@@ -198,15 +198,7 @@ struct kernel<fit_encode_strip<Policy, Layout>, simd::on<Arch>> {
       const index_type runs = s.count - run < width ? s.count - run : width;
       const float* from = in + run * s.length;
       typename Policy::param_type* param = params + s.param + run;
-      I most[simd::lanes_of<Arch>];
-      for (index_type r = 0; r < width; ++r) {
-        most[r] = r < runs ? simd::largest_bits<Arch>(from + r * s.length, s.length) : I(0);
-      }
-      const I absmax = simd::row_maxima<Arch>(most);
-      worst = (xsimd::max)(worst, absmax);
-      float scale[simd::lanes_of<Arch>];
-      policy.fit_absmax(lane<V>::from_bits(absmax)).store_unaligned(scale);
-      for (index_type r = 0; r < runs; ++r) param[r] = policy.param_of(scale[r]);
+      worst = (xsimd::max)(worst, simd::fit_rows<Arch>(policy, from, s.length, runs, param));
 
       index_type begin = s.begin + run * s.length, r = 0;
       if (s.length == 2 * width && begin % 2 == 0) {

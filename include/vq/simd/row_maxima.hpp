@@ -1,5 +1,6 @@
 // The largest element of each of `width` registers of int32, as one register: a transposition that
-// halves the work at every step, instead of one reduction for each register. And what fills them.
+// halves the work at every step, instead of one reduction for each register. And what fills them, and
+// the parameters of as many runs of values that follow from it.
 #ifndef VQ_SIMD_ROW_MAXIMA_HPP
 #define VQ_SIMD_ROW_MAXIMA_HPP
 
@@ -123,6 +124,23 @@ VQ_INLINE ints<Arch> largest_bits(const float* x, index_type size) noexcept {
   for (; i + width <= size; i += width) a = (xsimd::max)(a, bits(i));
   if (i < size) b = (xsimd::max)(b, bits(size - width));  // some of them again
   return (xsimd::max)(a, b);
+}
+
+// Fits `rows` <= width rows of `length` >= width values that lie one after another, all in one
+// register. Returns the largest magnitude of each as bits, 0 beyond.
+template <class Arch, class Policy>
+VQ_INLINE ints<Arch> fit_rows(const Policy& policy, const float* in, index_type length,
+                              index_type rows, typename Policy::param_type* params) noexcept {
+  using I = ints<Arch>;
+  I most[lanes_of<Arch>];
+  for (index_type r = 0; r < lane<floats<Arch>>::size; ++r) {
+    most[r] = r < rows ? largest_bits<Arch>(in + r * length, length) : I(0);
+  }
+  const I absmax = row_maxima<Arch>(most);
+  float scale[lanes_of<Arch>];
+  policy.fit_absmax(lane<floats<Arch>>::from_bits(absmax)).store_unaligned(scale);
+  for (index_type r = 0; r < rows; ++r) params[r] = policy.param_of(scale[r]);
+  return absmax;
 }
 
 }  // namespace vq::inline v1::simd

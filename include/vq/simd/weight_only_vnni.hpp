@@ -22,13 +22,14 @@ namespace vq::inline v1 {
 
 template <std::derived_from<simd::avx512_vnni> Arch>
 struct kernel<quantize_activations, simd::on<Arch>> {
-  [[gnu::flatten]] std::int32_t operator()(const float* x, index_type count, affine_param p,
-                                           std::int8_t* codes) const noexcept {
+  [[gnu::flatten]] void operator()(const float* x, index_type count, affine_param p,
+                                   index_type group, std::int8_t* codes,
+                                   std::int32_t* sums) const noexcept {
     using V = simd::floats<Arch>;
     const __m512i order = _mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15);
     const __m512i in_step =
         _mm512_broadcast_i32x4(_mm_setr_epi8(0, 4, 1, 5, 2, 6, 3, 7, 8, 12, 9, 13, 10, 14, 11, 15));
-    __m512i sums = _mm512_setzero_si512();
+    std::int32_t sums_of_four[weight_only::longest / 4];
     for (index_type k = 0; k < count; k += 64) {
       const index_type left = count - k;
       const std::uint64_t mask = left < 64 ? (std::uint64_t{1} << left) - 1 : ~std::uint64_t{0};
@@ -42,10 +43,18 @@ struct kernel<quantize_activations, simd::on<Arch>> {
       const __m512i packed = _mm512_packs_epi16(_mm512_packs_epi32(wide[0], wide[1]),
                                                 _mm512_packs_epi32(wide[2], wide[3]));
       const __m512i narrow = _mm512_shuffle_epi8(_mm512_permutexvar_epi32(order, packed), in_step);
-      simd::dot_product<std::uint8_t, Arch>::add(sums, _mm512_set1_epi8(1), narrow);
+      __m512i fours = _mm512_setzero_si512();
+      simd::dot_product<std::uint8_t, Arch>::add(fours, _mm512_set1_epi8(1), narrow);
+      _mm512_storeu_si512(sums_of_four + k / 4, fours);
       _mm512_mask_storeu_epi8(codes + k, mask, narrow);
     }
-    return _mm512_reduce_add_epi32(sums);
+    const std::int32_t* four = sums_of_four;
+    for (index_type k = 0; k < count; k += group) {
+      const std::int32_t* const end = four + (count - k < group ? count - k : group) / 4;
+      std::int32_t sum = 0;
+      for (; four != end; ++four) sum += *four;
+      *sums++ = sum;
+    }
   }
 };
 
