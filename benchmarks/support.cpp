@@ -193,7 +193,8 @@ bool add(const std::string& kernel, const std::string& case_name, const std::str
 
 int usable_cpus() { return CPU_COUNT(&allowed_at_start()); }
 
-thread_pool::thread_pool(int workers) : workers_(workers) {
+thread_pool::thread_pool(int workers)
+    : workers_(workers), shares_(std::make_unique<share[]>(static_cast<std::size_t>(workers))) {
   for (int worker = 1; worker < workers; ++worker) {
     threads_.emplace_back([this, worker] {
       pin_thread(worker);
@@ -221,15 +222,22 @@ thread_pool::~thread_pool() {
 }
 
 void thread_pool::work_on(vq::index_type worker) const {
-  for (vq::index_type task;
-       (task = next_task_.fetch_add(1, std::memory_order_relaxed)) < job_.tasks;) {
-    job_.call(job_.function, task, worker);
+  for (vq::index_type i = 0; i < workers_; ++i) {
+    share& some = shares_[static_cast<std::size_t>((worker + i) % workers_)];
+    for (vq::index_type task;
+         (task = some.next.fetch_add(1, std::memory_order_relaxed)) < some.end;) {
+      job_.call(job_.function, task, worker);
+    }
   }
 }
 
 void thread_pool::run(job next) const {
   job_ = next;
-  next_task_.store(0, std::memory_order_relaxed);
+  for (vq::index_type worker = 0; worker < workers_; ++worker) {
+    share& own = shares_[static_cast<std::size_t>(worker)];
+    own.next.store(job_.tasks * worker / workers_, std::memory_order_relaxed);
+    own.end = job_.tasks * (worker + 1) / workers_;
+  }
   busy_.store(workers_ - 1, std::memory_order_relaxed);
   generation_.fetch_add(1, std::memory_order_release);
   generation_.notify_all();

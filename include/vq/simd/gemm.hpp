@@ -10,6 +10,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
+#include <type_traits>
 
 #include <vq/nn/gemm.hpp>
 #include <vq/simd/execution.hpp>
@@ -37,7 +38,8 @@ struct kernel<multiply_panel<A, Stage>, simd::on<Arch>> {
       }
     }
     // Panel after panel for all rows; where all panels together stay in the L1, a few rows after
-    // the other for all panels, so that whole rows are written at a time.
+    // the other for all panels, so that whole rows are written at a time. Sums are most of what is
+    // moved: fewer rows. Stages have parameters of each panel, which so serve more rows.
     index_type rows = a.count;
     if (b.padded_columns > panel::width && b.padded_columns * b.depth <= l1) {
       rows = a.run == 0 ? few_rows : (few_rows + a.run - 1) / a.run * a.run;
@@ -50,7 +52,7 @@ struct kernel<multiply_panel<A, Stage>, simd::on<Arch>> {
 
  private:
   static constexpr index_type l1 = 32 * 1024;
-  static constexpr index_type few_rows = 48;
+  static constexpr index_type few_rows = std::is_same_v<Stage, to_accumulators> ? 12 : 48;
 
   VQ_INLINE static void all_panels(const code_rows<A>& a, const code_panels& b, const Stage& stage,
                                    const output_rows<output_type>& to) {
