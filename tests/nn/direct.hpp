@@ -115,6 +115,12 @@ class random {
   T code() {
     return static_cast<T>(between(std::numeric_limits<T>::min(), std::numeric_limits<T>::max()));
   }
+  // Of activations: any code, the lowest (as after a ReLU), or 0.
+  template <class T>
+  T zero_point() {
+    const index_type choice = between(0, 3);
+    return choice == 0 ? std::numeric_limits<T>::min() : choice == 1 ? T{0} : code<T>();
+  }
   // Small, and odd in every way: uneven padding, strides, dilation, groups, channels that fill no
   // register.
   problem convolution() {
@@ -169,7 +175,7 @@ bool agrees(E execution, random& r, const problem& p, order of_x, index_type zer
   tensor<std::int32_t> y(any_order(), p.y());
   r.fill(x.data);
   r.fill(w.data);
-  const auto x_zero = std::int32_t{r.code<X>()};
+  const auto x_zero = std::int32_t{r.zero_point<X>()};
   std::vector<std::int32_t> bias, w_zero;
   if (r.between(0, 1) == 0) bias.resize(static_cast<std::size_t>(p.outputs));
   for (auto& b : bias) b = static_cast<std::int32_t>(r.between(-100000, 100000));

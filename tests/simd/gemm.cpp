@@ -131,7 +131,7 @@ void same_outputs(direct::random& r, const Stage& stage, const direct::problem& 
   const vq::tensor_view<const std::int8_t, 4> weight{w.data(), p.w()};
   std::vector<std::int32_t> zeros;
   if (r.between(0, 3) == 0) zeros = {3};
-  const auto zero = std::int32_t{r.code<X>()};
+  const auto zero = std::int32_t{r.zero_point<X>()};
   const auto wide =
       run::conv2d(in.view(), zero, weight, p.groups, zeros, {}, p.window, stage, vq::simd::native);
   const auto reference = run::conv2d(in.view(), zero, weight, p.groups, zeros, {}, p.window, stage);

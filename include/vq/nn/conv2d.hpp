@@ -8,7 +8,8 @@
 // (NHWC) is the fast order: the kernels read the rows of a window where they are, without a patch
 // matrix. Padded images (but not for wide depthwise kernels), all others than channels-last ones,
 // and codes of the type that an execution does not multiply (product_codes) are copied into the
-// workspace first, a band of rows at a time. int8 and uint8 activations, grouped and depthwise
+// workspace first, a band of rows at a time. Where padding is the code 0, as after a ReLU, rows of
+// the kernel that meet nothing else are left out. int8 and uint8 activations, grouped and depthwise
 // kernels.
 //
 // The work is cut into images, bands of rows and panels of channels for the caller's threads.

@@ -141,18 +141,19 @@ struct conv2d_job {
     to.channel_step = y.stride(1);
     const index_type begin = part * plan.units;
     if (w.jobs() == 1) {
-      return multiply<Operation>(a, to, 0, begin * panel::width, plan.units * panel::width, memory);
+      return multiply<Operation>(a, to, oy, 0, begin * panel::width, plan.units * panel::width,
+                                 memory);
     }
     for (index_type job = begin; job < lesser(begin + plan.units, w.jobs()); ++job) {
-      multiply<Operation>(a, to, job, 0, w.columns(), memory);
+      multiply<Operation>(a, to, oy, job, 0, w.columns(), memory);
     }
   }
 
  private:
-  // Columns [n, n + count) of a job.
+  // Columns [n, n + count) of a job; row 0 of `to` is row oy of the image.
   template <template <byte_code, output_stage> class Operation>
-  void multiply(code_rows<A> a, output_rows<output_type> to, index_type job, index_type n,
-                index_type count, std::int32_t* accumulators) const noexcept {
+  void multiply(code_rows<A> a, output_rows<output_type> to, index_type oy, index_type job,
+                index_type n, index_type count, std::int32_t* accumulators) const noexcept {
     constexpr bool depthwise = std::is_same_v<Operation<A, Stage>, multiply_taps<A, Stage>>;
     a.first += depthwise ? n : job * w.inputs;
     to.first_channel = job * w.columns() + n;
@@ -162,11 +163,54 @@ struct conv2d_job {
                         .depth = w.padded_depth(),
                         .padded_columns = w.padded_columns() - n,
                         .start = start + job * w.padded_columns() + n};
-    if (plan.accumulators == 0) {
-      kernel<Operation<A, Stage>, E>{}(a, b, stage, to);
-    } else {
-      multiply_corrected<Operation<A, to_accumulators>, E, depthwise>(a, b, w, stage, to,
-                                                                      accumulators);
+    if (plan.accumulators != 0) {
+      return multiply_corrected<Operation<A, to_accumulators>, E, depthwise>(a, b, w, stage, to,
+                                                                             accumulators);
+    }
+    if constexpr (!depthwise) {
+      if (zero == 0 && window.padding.top + window.padding.bottom > 0) {
+        return multiply_inside<Operation<A, Stage>>(a, b, to, oy);
+      }
+    }
+    kernel<Operation<A, Stage>, E>{}(a, b, stage, to);
+  }
+
+  // Rows [first, first + count) of the kernel meet the image.
+  struct kernel_rows {
+    index_type first, count;
+    friend constexpr bool operator==(kernel_rows, kernel_rows) noexcept = default;
+  };
+  constexpr kernel_rows inside(index_type oy) const noexcept {
+    const index_type top = oy * window.stride.height - window.padding.top;
+    const index_type step = window.dilation.height, height = w.kernel.height;
+    const index_type first = lesser(ceil_div(greater(-top, 0), step), height);
+    const index_type end = lesser(ceil_div(greater(x.extent(2) - top, 0), step), height);
+    return {first, greater(end - first, 0)};
+  }
+
+  // Panel after panel, without the rows of the kernel that meet nothing but zeros.
+  template <class Product>
+  void multiply_inside(const code_rows<A>& a, const code_panels& b,
+                       const output_rows<output_type>& to, index_type oy) const noexcept {
+    const index_type width = y.extent(3), steps = b.depth / w.kernel.height;
+    for (index_type n = 0; n < to.channels; n += panel::width) {
+      const index_type columns = panel::width_at(n, b.padded_columns);
+      output_rows<output_type> panel_to = to;
+      panel_to.first += n * to.channel_step;
+      panel_to.first_channel += n;
+      panel_to.channels = lesser(panel::width, to.channels - n);
+      for (index_type row = 0, rows = 0; row * width < a.count; row += rows) {
+        const kernel_rows taken = inside(oy + row);
+        for (rows = 1; (row + rows) * width < a.count && inside(oy + row + rows) == taken;) ++rows;
+        code_rows<A> some = a.part(row * width, rows * width);
+        some.first += taken.first * a.outer_step;
+        some.outer = taken.count;
+        const code_panels some_steps{.codes = b.codes + n * b.depth + taken.first * steps * columns,
+                                     .depth = taken.count * steps,
+                                     .padded_columns = columns,
+                                     .start = b.start + n};
+        kernel<Product, E>{}(some, some_steps, stage, panel_to.part(row * width, a.run));
+      }
     }
   }
 
