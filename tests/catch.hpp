@@ -11,4 +11,20 @@ using Catch::Approx;
 #include <catch2/catch.hpp>
 #endif
 
+#if defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define VQ_SANITIZED
+#endif
+#endif
+
+// How many of `count` random cases a test tries: fewer where sanitizers look at every access, which
+// takes 40 times as long.
+constexpr int random_cases(int count) {
+#if defined(VQ_SANITIZED)
+  return count / 4;
+#else
+  return count;
+#endif
+}
+
 #endif

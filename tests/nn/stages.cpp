@@ -6,7 +6,7 @@
 
 TEST_CASE("output stages: what they say, wherever the output lies, with a residual or without",
           "[nn]") {
-  stages::all(vq::scalar, 67, 60);
+  stages::all(vq::scalar, 67, random_cases(60));
 }
 
 TEST_CASE("residual: a convolution and an addition in one rounding", "[nn]") {

@@ -109,7 +109,7 @@ TEST_CASE("weight_only: levels become integers, exactly where that is possible",
 TEST_CASE("weight_only: layers are within their bound of the definition", "[nn]") {
   cases::random r(3);
   using enum cases::products;
-  for (int i = 0; i < 60; ++i) {
+  for (int i = 0; i < random_cases(60); ++i) {
     CAPTURE(i);
     REQUIRE(cases::worst_error<int4, float, float>(vq::scalar, r, floats) <= 1);
     REQUIRE(cases::worst_error<nf4, vq::bfloat16, vq::bfloat16>(vq::scalar, r, bfloat16s) <= 1);

@@ -6,5 +6,5 @@
 #include "nn/stages.hpp"
 
 TEST_CASE("output stages: what they say on registers, with a residual or without", "[simd]") {
-  stages::all(vq::simd::native, 71, 150);
+  stages::all(vq::simd::native, 71, random_cases(150));
 }

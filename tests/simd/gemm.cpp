@@ -225,7 +225,7 @@ TEST_CASE("conv2d: the same for any number of workers", "[simd]") {
 TEMPLATE_TEST_CASE("conv2d: every instruction set gives the accumulators of the definition",
                    "[simd]", std::int8_t, std::uint8_t) {
   direct::random r(13);
-  for (int i = 0; i < 600; ++i) {
+  for (int i = 0; i < random_cases(600); ++i) {
     std::int32_t status = 0;
     CAPTURE(i, status);
     REQUIRE(direct::agrees<TestType, std::int8_t>(vq::simd::native, r, status));

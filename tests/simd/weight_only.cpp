@@ -21,7 +21,7 @@ template <class Q>
 void check_layers(unsigned seed) {
   cases::random r(seed);
   const auto native = vq::simd::native;
-  for (int i = 0; i < 60; ++i) {
+  for (int i = 0; i < random_cases(60); ++i) {
     CAPTURE(i);
     REQUIRE(cases::worst_error<Q, float, float>(native, r, products::floats) <= 1);
     REQUIRE(cases::worst_error<Q, vq::bfloat16, float>(native, r, products::bfloat16s) <= 1);
