@@ -5,6 +5,9 @@
 //                          from any thread, and returns when all have returned
 //   parallel.workers()     how many calls run at a time at most; worker is in [0, workers())
 //
+// Neighbouring tasks work on neighbouring data, and the same call has the same tasks: threads that
+// begin with those they had before, and help the others then, find them in their caches.
+//
 // f neither throws nor waits for another task. Calls with the same worker never overlap, so each
 // worker may have a workspace of its own. How the work is cut into tasks depends on nothing but the
 // shapes and workers(): results of floating-point sums are the same from run to run.
