@@ -1,7 +1,5 @@
 // Arrays of half and bfloat16 to floats and back, in L2, L3 and memory.
-#include <vq/dispatch.hpp>
-#include <vq/simd.hpp>
-
+#include "executions.hpp"
 #include "limits.hpp"
 #include "support.hpp"
 
@@ -28,18 +26,10 @@ void add_conversions(const char* narrow, const char* widen, const char* who, E) 
 }
 
 const bool registered = [] {
-  const auto all = [](const char* who, auto execution) {
+  vqb::for_each_execution([](const char* who, auto execution) {
     add_conversions<vq::half>("convert_f16", "convert_from_f16", who, execution);
     add_conversions<vq::bfloat16>("convert_bf16", "convert_from_bf16", who, execution);
-  };
-  all("native", vq::simd::native);
-  all("scalar", vq::scalar);
-#if defined(__AVX2__)
-  all("avx2", vq::simd::on<vq::simd::avx2>{});
-#endif
-#if defined(VQB_DISPATCH)
-  all("dispatch", vq::dispatch);
-#endif
+  });
   for (const char* kernel : {"convert_f16", "convert_bf16"}) vqb::limit_stream(kernel, 4, 2);
   for (const char* kernel : {"convert_from_f16", "convert_from_bf16"}) {
     vqb::limit_stream(kernel, 2, 4);

@@ -4,9 +4,8 @@
 #include <type_traits>
 
 #include <vq/calibrate/histogram.hpp>
-#include <vq/dispatch.hpp>
-#include <vq/simd.hpp>
 
+#include "executions.hpp"
 #include "limits.hpp"
 #include "support.hpp"
 
@@ -106,7 +105,7 @@ void add_histogram(const working_set& set, const char* who, E) {
 }
 
 const bool registered = [] {
-  const auto all = [](const char* who, auto execution) {
+  vqb::for_each_execution([](const char* who, auto execution) {
     for (const auto& set : vqb::working_sets()) {
       add_quantize<u8<>>("quantize_u8", set, who, execution);
       add_quantize<s8<>>("quantize_s8", set, who, execution);
@@ -129,15 +128,7 @@ const bool registered = [] {
       add_range<vq::sum_values>("sums", set, who, execution);
       add_histogram(set, who, execution);
     }
-  };
-  all("native", vq::simd::native);
-  all("scalar", vq::scalar);
-#if defined(__AVX2__)
-  all("avx2", vq::simd::on<vq::simd::avx2>{});
-#endif
-#if defined(VQB_DISPATCH)
-  all("dispatch", vq::dispatch);
-#endif
+  });
   for (const char* kernel :
        {"quantize_u8", "quantize_s8", "quantize_u8_by_division", "quantize_per_channel",
         "quantize_per_last_channel", "quantize_per_group_64", "quantize_per_block_32",

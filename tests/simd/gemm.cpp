@@ -249,10 +249,9 @@ TEMPLATE_TEST_CASE("conv2d: depthwise, hardly an image inside of its padding", "
                    std::int8_t, std::uint8_t) {
   direct::random r(37);
   constexpr index_type channels = 96;
-  std::vector<std::int8_t> w(channels * 9);
-  r.fill(w);
-  std::vector<TestType> image(channels * 9);
-  r.fill(image);
+  const auto w = random_codes<std::int8_t>(r, channels * 9);
+  const auto image = random_codes<TestType>(r, channels * 9);
+  const vq::tensor_view<const std::int8_t, 4> weight{w.data(), {channels, 1, 3, 3}};
   for (const auto& [height, width] :
        std::vector<std::array<index_type, 2>>{{0, 0}, {0, 2}, {2, 0}, {1, 1}, {1, 9}}) {
     for (const index_type stride : {1, 2}) {
@@ -261,25 +260,12 @@ TEMPLATE_TEST_CASE("conv2d: depthwise, hardly an image inside of its padding", "
           image.data(),
           {1, channels, height, width},
           {0, 1, height > 1 ? width * channels : 0, channels}};
-      const auto run = [&](auto execution) {
-        const vq::window2d window{.stride = {stride, stride}, .padding = vq::pad_evenly(3)};
-        const auto need = vq::packed_size(vq::shape_type<4>{channels, 1, 3, 3}, channels);
-        std::vector<std::int8_t> codes(static_cast<std::size_t>(need.codes));
-        std::vector<std::int32_t> sums(static_cast<std::size_t>(need.sums));
-        const auto packed = vq::pack_weights<std::int8_t>(
-            vq::tensor_view<const std::int8_t, 4>{w.data(), {channels, 1, 3, 3}}, channels, codes,
-            sums);
-        REQUIRE(packed);
-        const auto out = vq::output_size({height, width}, {3, 3}, window);
-        std::vector<std::int32_t> y(static_cast<std::size_t>(channels * out.height * out.width));
-        std::vector<std::int32_t> workspace(
-            static_cast<std::size_t>(vq::conv2d_workspace(execution, x, *packed, window)));
-        const vq::tensor_view<std::int32_t, 4> to{y.data(), {1, channels, out.height, out.width}};
-        REQUIRE(vq::conv2d(execution, x, 9, *packed, {}, window, vq::to_accumulators{}, to,
-                           workspace) == vq::status::ok);
-        return y;
+      const vq::window2d window{.stride = {stride, stride}, .padding = vq::pad_evenly(3)};
+      const auto sums = [&](auto execution) {
+        return run::conv2d(x, 9, weight, channels, {}, {}, window, vq::to_accumulators{},
+                           execution);
       };
-      REQUIRE(run(vq::simd::native) == run(vq::scalar));
+      REQUIRE(sums(vq::simd::native) == sums(vq::scalar));
     }
   }
 }

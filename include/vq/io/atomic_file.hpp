@@ -41,9 +41,11 @@ class atomic_file {
  public:
   // Errors: io_error (the folder does not exist or cannot be written).
   static result<atomic_file, failure> create(std::filesystem::path path) {
-    // Two writers never share a temporary: "x" creates or fails.
-    const auto seed = static_cast<long long>(std::time(nullptr)) * 100;
-    for (int attempt = 0; attempt < 100; ++attempt) {
+    // Two writers never share a temporary: "x" creates or fails. Each second has names of its own, so
+    // that those which killed processes left behind are never used up.
+    constexpr int attempts = 100;
+    const auto seed = static_cast<long long>(std::time(nullptr)) * attempts;
+    for (int attempt = 0; attempt < attempts; ++attempt) {
       std::filesystem::path temporary = path;
       temporary += sentence(".", seed + attempt, ".tmp");
       errno = 0;

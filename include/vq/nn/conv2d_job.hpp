@@ -2,8 +2,9 @@
 //
 // A task is a band of rows of one image times a part of the channels. Its input rows are read where
 // they lie, or copied first (conv2d_plan.hpp); then multiply_panel, or multiply_taps for depthwise
-// kernels, sees them as rows of segments. Where weights have zero points the sums go through the
-// workspace, a tile at a time, for one more pass over the activations.
+// kernels, sees them as rows of segments: without the kernel rows that lie on padding, where that is
+// the code 0. Where weights have zero points the sums go through the workspace, a tile at a time, for
+// one more pass over the activations.
 #ifndef VQ_NN_CONV2D_JOB_HPP
 #define VQ_NN_CONV2D_JOB_HPP
 
@@ -69,7 +70,7 @@ constexpr void multiply_corrected(const code_rows<A>& a, const code_panels& b,
     m += some.count;
   }
 }
-// One convolution whose sizes were checked.
+
 template <execution E, byte_code X, output_stage Stage>
 struct conv2d_job {
   using A = typename product_codes<X, E>::type;
